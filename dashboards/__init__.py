@@ -1,0 +1,1 @@
+"""The command line; the Streamlit app and the HTTP API arrive later."""

@@ -1,0 +1,1 @@
+"""Sequence, motif, signal and text encoders (arrive with the sequence-model issue)."""

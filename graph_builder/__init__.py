@@ -1,0 +1,1 @@
+"""Node and edge types as data; building, validating, digesting and exporting the graph."""

@@ -1,0 +1,1 @@
+"""From graph tables to PyG ``HeteroData``; the learned models arrive later."""

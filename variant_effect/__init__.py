@@ -1,0 +1,1 @@
+"""Scoring variants and showing the evidence."""
