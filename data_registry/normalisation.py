@@ -1,0 +1,390 @@
+"""Trimming and left-alignment of alleles: one spelling for one change.
+
+Two spellings come out. The *minimal* one is 0-based interbase: bases shared by REF
+and ALT are gone from both ends, so an insertion has an empty ``ref`` and a deletion an
+empty ``alt``; pure insertions and deletions lie as far left as they can (Tan, Abecasis,
+Kang 2015, Bioinformatics 31:2202, algorithm 1). The *VCF* one says the same as
+``bcftools norm`` writes it: an insertion or deletion keeps the base before it, or the
+base after it at the start of a contig (VCF 4.3, section 1.6.1).
+
+Alleles are kept as one byte array with offsets (:class:`Strings`), which is Arrow's own
+layout, so that millions of them need no Python object each.
+"""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from data_registry.errors import InputError
+
+_T = TypeVar("_T", bound=np.generic)
+Bytes = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
+
+
+def _base_table() -> Bytes:
+    """Map a byte to A, C, G, T or N, as ``bcftools norm`` reads a genome."""
+    table = np.full(256, ord("N"), np.uint8)
+    for base in b"ACGT":
+        table[base] = base
+        table[base + 32] = base
+    return table
+
+
+_GENOME_BASE = _base_table()
+
+
+def _upper_table() -> Bytes:
+    table = np.arange(256, dtype=np.uint8)
+    table[97:123] -= 32
+    return table
+
+
+_UPPER = _upper_table()
+
+_IS_BASE = np.zeros(256, np.bool_)
+_IS_BASE[list(b"ACGTNacgtn")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """Many short ASCII strings in one array.
+
+    Parameters
+    ----------
+    data
+        All bytes, one string after another.
+    offsets
+        int64, shape (n + 1,): string ``i`` is ``data[offsets[i] : offsets[i + 1]]``.
+    """
+
+    data: Bytes
+    offsets: Positions
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> str:
+        return (
+            self.data[self.offsets[i] : self.offsets[i + 1]].tobytes().decode("ascii")
+        )
+
+    @property
+    def lengths(self) -> Positions:
+        """Bytes of each string, int64, shape (n,)."""
+        return np.diff(self.offsets)
+
+    @classmethod
+    def of(cls, values: Iterable[str | bytes]) -> "Strings":
+        """Pack Python strings; they must be ASCII."""
+        raw = [v.encode("ascii") if isinstance(v, str) else v for v in values]
+        offsets = np.zeros(len(raw) + 1, np.int64)
+        np.cumsum([len(v) for v in raw], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(raw), np.uint8), offsets)
+
+    @classmethod
+    def from_arrow(cls, values: pa.Array | pa.ChunkedArray) -> "Strings":
+        """Take over an Arrow string or binary array without nulls."""
+        if values.null_count:
+            raise InputError(f"{values.null_count} alleles are null")
+        array = values.cast(pa.large_binary())
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+            if isinstance(array, pa.ChunkedArray):  # no chunk at all
+                array = pa.array([], pa.large_binary())
+        _, offset_buffer, data_buffer = array.buffers()
+        if len(array) == 0 or offset_buffer is None:
+            return cls(np.zeros(0, np.uint8), np.zeros(1, np.int64))
+        offsets = np.frombuffer(offset_buffer, np.int64)
+        offsets = offsets[array.offset : array.offset + len(array) + 1]
+        data = np.frombuffer(data_buffer or b"", np.uint8)
+        return cls(data[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def to_arrow(self) -> pa.Array:
+        """Return an Arrow ``large_string`` array (shares memory)."""
+        return pa.LargeStringArray.from_buffers(
+            len(self), pa.py_buffer(self.offsets), pa.py_buffer(self.data)
+        )
+
+    def to_list(self) -> list[str]:
+        """Return Python strings."""
+        text, cuts = self.data.tobytes().decode("ascii"), self.offsets.tolist()
+        return [text[a:b] for a, b in itertools.pairwise(cuts)]
+
+    def take(self, rows: npt.NDArray[Any]) -> "Strings":
+        """Return the strings at ``rows`` (indices or a boolean mask)."""
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        offsets = np.zeros(len(index) + 1, np.int64)
+        np.cumsum(self.lengths[index], out=offsets[1:])
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+        return Strings(
+            self.data[np.repeat(self.offsets[index], np.diff(offsets)) + within],
+            offsets,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Alleles:
+    """Alleles of one contig.
+
+    Parameters
+    ----------
+    start
+        int64, shape (n,): 0-based position of the first base of ``ref``; where ``ref``
+        is empty, the interbase point before which ``alt`` is inserted.
+    ref, alt
+        Upper-case alleles.
+    """
+
+    start: Positions
+    ref: Strings
+    alt: Strings
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """Both spellings of the same alleles, row for row with the input.
+
+    Parameters
+    ----------
+    vcf
+        As ``bcftools norm`` writes them, in upper case (``start`` is POS - 1).
+    minimal
+        Without anchor bases: insertions have an empty ``ref``, deletions an empty
+        ``alt``. This is the form that is compared and joined on.
+    changed
+        bool, shape (n,): the ``vcf`` spelling differs from the input, case aside.
+    normal
+        bool, shape (n,): False where the row was left as it came, in both spellings:
+        an allele holds a character other than A, C, G, T, N (symbolic, ``*``, IUPAC),
+        REF equals ALT, or REF is a whole contig and ALT empty.
+    """
+
+    vcf: Alleles
+    minimal: Alleles
+    changed: npt.NDArray[np.bool_]
+    normal: npt.NDArray[np.bool_]
+
+
+def frozen(array: npt.NDArray[_T]) -> npt.NDArray[_T]:
+    """Return a contiguous read-only view (a copy only where it must).
+
+    A numba kernel is compiled once per argument type, and read-only arrays (Arrow,
+    ``mmap``, ``bytes``) are a type of their own; passing all inputs so compiles once.
+    """
+    view = np.ascontiguousarray(array).view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    contig: Bytes,
+    start: Positions,
+    ref: Bytes,
+    ref_at: Positions,
+    alt: Bytes,
+    alt_at: Positions,
+    base: Bytes,
+    upper: Bytes,
+    is_base: npt.NDArray[np.bool_],
+    plan: Positions,
+) -> None:
+    """Fill ``plan`` (n, 6): state, minimal start, cut left, ref, alt length, shift.
+
+    State: 0 left as it came, 1 substitution, 2 anchored left, 3 anchored right.
+    """
+    for i in range(len(start)):
+        r0, r1, a0, a1 = ref_at[i], ref_at[i + 1], alt_at[i], alt_at[i + 1]
+        plan[i, 0], plan[i, 1], plan[i, 2] = 0, start[i], 0
+        plan[i, 3], plan[i, 4], plan[i, 5] = r1 - r0, a1 - a0, 0
+        proper = True
+        for j in range(r0, r1):
+            proper &= is_base[ref[j]]
+        for j in range(a0, a1):
+            proper &= is_base[alt[j]]
+        if not proper:
+            continue
+        right_r, right_a = r1, a1
+        while (
+            right_r > r0
+            and right_a > a0
+            and upper[ref[right_r - 1]] == upper[alt[right_a - 1]]
+        ):
+            right_r -= 1
+            right_a -= 1
+        left = 0
+        while (
+            r0 + left < right_r
+            and a0 + left < right_a
+            and upper[ref[r0 + left]] == upper[alt[a0 + left]]
+        ):
+            left += 1
+        n_ref, n_alt = right_r - r0 - left, right_a - a0 - left
+        if n_ref == 0 and n_alt == 0:
+            continue
+        s = start[i] + left
+        if n_ref > 0 and n_alt > 0:
+            plan[i, 0] = 1
+            shift = 0
+        else:
+            # The moved allele reads genome[s - shift : s] + moved[: n - shift]; it
+            # moves one further while its last base equals the base before it.
+            n = n_ref + n_alt
+            shift = 0
+            while s - shift > 0:
+                before = base[contig[s - shift - 1]]
+                if shift >= n:
+                    last = base[contig[s - shift + n - 1]]
+                elif n_ref > 0:
+                    last = upper[ref[r0 + left + n - 1 - shift]]
+                else:
+                    last = upper[alt[a0 + left + n - 1 - shift]]
+                if before != last:
+                    break
+                shift += 1
+            s -= shift
+            if s > 0:
+                plan[i, 0] = 2
+            elif n_ref < len(contig):
+                plan[i, 0] = 3
+            else:
+                continue
+        plan[i, 1], plan[i, 2], plan[i, 3] = s, left, n_ref
+        plan[i, 4], plan[i, 5] = n_alt, shift
+
+
+@njit(cache=True, nogil=True)
+def _spell(
+    contig: Bytes,
+    allele: Bytes,
+    allele_at: Positions,
+    plan: Positions,
+    length_column: int,
+    base: Bytes,
+    upper: Bytes,
+    vcf: Bytes,
+    vcf_at: Positions,
+    short: Bytes,
+    short_at: Positions,
+) -> None:
+    """Write one side (REF or ALT) of every allele in both spellings."""
+    for i in range(len(plan)):
+        state, s, left, shift = plan[i, 0], plan[i, 1], plan[i, 2], plan[i, 5]
+        n = plan[i, length_column]
+        source, v, m = allele_at[i] + left, vcf_at[i], short_at[i]
+        if state == 2:
+            vcf[v] = base[contig[s - 1]]
+            v += 1
+        for j in range(n):
+            if j < shift:
+                letter = base[contig[s + j]]
+            else:
+                letter = upper[allele[source + j - shift]]
+            vcf[v] = letter
+            short[m] = letter
+            v += 1
+            m += 1
+        if state == 3:
+            vcf[v] = base[contig[s + plan[i, 3]]]
+
+
+def normalise(
+    contig: Bytes, start: Positions, ref: Strings, alt: Strings
+) -> Normalised:
+    """Trim and left-align the alleles of one contig.
+
+    Each row is treated alone: neither order nor batch-mates matter. Letters are
+    compared without regard to case and written in upper case. As in ``bcftools norm``,
+    genome letters other than A, C, G, T count as N, and N equals N, so alleles made of
+    N move through runs of N. REF is not compared with the genome here; the caller has
+    done so.
+
+    Parameters
+    ----------
+    contig
+        ASCII bases of the contig, any case, shape (length,).
+    start
+        0-based position of the first base of ``ref`` (POS - 1), int64, shape (n,).
+    ref, alt
+        One allele each a row; either may be empty (interbase input).
+
+    Raises
+    ------
+    InputError
+        The columns differ in length, or an allele does not lie within the contig.
+
+    Notes
+    -----
+    Tan, Abecasis, Kang (2015) Bioinformatics 31:2202, algorithm 1; rows that are not
+    normalised are listed under ``Normalised.normal``.
+    """
+    start = np.ascontiguousarray(start, np.int64)
+    n = len(start)
+    if len(ref) != n or len(alt) != n:
+        raise InputError(f"{n} positions, {len(ref)} REF and {len(alt)} ALT alleles")
+    outside = (start < 0) | (start + ref.lengths > len(contig))
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise InputError(
+            f"allele at 0-based {start[i]} with {ref.lengths[i]} bp of REF lies off "
+            f"its contig of {len(contig)} bp ({int(outside.sum())} such alleles); "
+            f"leave these out before normalising"
+        )
+    plan = np.empty((n, 6), np.int64)
+    contig = frozen(contig)
+    sources = [(frozen(side.data), frozen(side.offsets)) for side in (ref, alt)]
+    _measure(
+        contig,
+        frozen(start),
+        *sources[0],
+        *sources[1],
+        _GENOME_BASE,
+        _UPPER,
+        _IS_BASE,
+        plan,
+    )
+    state = plan[:, 0]
+    anchor = (state >= 2).astype(np.int64)
+    sides: list[tuple[Strings, Strings]] = []
+    for column, source in zip((3, 4), sources, strict=True):
+        vcf_at, short_at = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
+        np.cumsum(plan[:, column], out=short_at[1:])
+        np.cumsum(plan[:, column] + anchor, out=vcf_at[1:])
+        vcf, short = np.empty(vcf_at[-1], np.uint8), np.empty(short_at[-1], np.uint8)
+        _spell(
+            contig,
+            *source,
+            plan,
+            column,
+            _GENOME_BASE,
+            _UPPER,
+            vcf,
+            vcf_at,
+            short,
+            short_at,
+        )
+        sides.append((Strings(vcf, vcf_at), Strings(short, short_at)))
+    (vcf_ref, short_ref), (vcf_alt, short_alt) = sides
+    short_start = plan[:, 1].copy()
+    vcf_start = short_start - (state == 2)
+    changed = (
+        (vcf_start != start)
+        | (vcf_ref.lengths != ref.lengths)
+        | (vcf_alt.lengths != alt.lengths)
+    )
+    return Normalised(
+        Alleles(vcf_start, vcf_ref, vcf_alt),
+        Alleles(short_start, short_ref, short_alt),
+        changed,
+        state > 0,
+    )

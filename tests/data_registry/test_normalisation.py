@@ -1,0 +1,288 @@
+"""Trimming and left-alignment."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pysam
+import pysam.bcftools
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_registry.errors import InputError
+from data_registry.normalisation import Normalised, Strings, normalise
+
+Allele = tuple[int, str, str]
+
+
+def run(contig: str, alleles: list[Allele]) -> Normalised:
+    return normalise(
+        np.frombuffer(contig.encode(), np.uint8),
+        np.array([a[0] for a in alleles], np.int64),
+        Strings.of(a[1] for a in alleles),
+        Strings.of(a[2] for a in alleles),
+    )
+
+
+def rows(found: Normalised, form: str) -> list[Allele]:
+    alleles = getattr(found, form)
+    return list(
+        zip(
+            alleles.start.tolist(),
+            alleles.ref.to_list(),
+            alleles.alt.to_list(),
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("contig", "given_", "vcf", "minimal"),
+    [
+        # (start, ref, alt), all 0-based; worked out by hand
+        ("GGACACACT", (6, "AC", ""), (1, "GAC", "G"), (2, "AC", "")),
+        ("GGACACACT", (7, "CT", "CACT"), (1, "G", "GAC"), (2, "", "AC")),
+        ("ACGT", (1, "c", "t"), (1, "C", "T"), (1, "C", "T")),
+        ("ACGTA", (0, "ACGTA", "ACTTA"), (2, "G", "T"), (2, "G", "T")),
+        ("ACGTA", (1, "CGT", "CTT"), (2, "G", "T"), (2, "G", "T")),
+        ("ACGTA", (1, "CG", "TA"), (1, "CG", "TA"), (1, "CG", "TA")),
+        ("ACGTA", (1, "CG", "A"), (1, "CG", "A"), (1, "CG", "A")),
+        # at the contig's start the anchor is the base after
+        ("AAAC", (2, "A", ""), (0, "AA", "A"), (0, "A", "")),
+        ("AAAC", (2, "A", "AA"), (0, "A", "AA"), (0, "", "A")),
+        ("GTAC", (0, "GT", "T"), (0, "GT", "T"), (0, "G", "")),
+        ("GTAC", (0, "G", "CCG"), (0, "G", "CCG"), (0, "", "CC")),
+        # soft-masked genome, and other letters that read as N
+        ("gattttacag", (3, "tt", "t"), (1, "AT", "A"), (2, "T", "")),
+        ("RTTAC", (2, "T", ""), (0, "NT", "N"), (1, "T", "")),
+        ("GNNNA", (3, "N", ""), (0, "GN", "G"), (1, "N", "")),
+        # at the very end
+        ("ACGG", (4, "", "G"), (1, "C", "CG"), (2, "", "G")),
+    ],
+)
+def test_by_hand(contig: str, given_: Allele, vcf: Allele, minimal: Allele):
+    found = run(contig, [given_])
+    assert rows(found, "vcf") == [vcf]
+    assert rows(found, "minimal") == [minimal]
+    assert found.normal.all()
+    assert found.changed[0] == (
+        vcf != (given_[0], given_[1].upper(), given_[2].upper())
+    )
+
+
+def test_what_cannot_be_normalised_is_left_and_said():
+    given_ = [
+        (1, "C", "*"),
+        (1, "C", "<DEL>"),
+        (1, "CG", "CR"),
+        (1, "C", "c"),
+        (0, "ACGT", ""),
+        (1, "C", "C[chr2:12["),
+    ]
+    found = run("ACGT", given_)
+    assert not found.normal.any()
+    assert not found.changed.any()
+    expected = [(s, r.upper(), a.upper()) for s, r, a in given_]
+    assert rows(found, "vcf") == expected
+    assert rows(found, "minimal") == expected
+
+
+def test_alleles_off_the_contig_are_refused():
+    with pytest.raises(
+        InputError, match="0-based 3 with 2 bp of REF lies off its contig of 4"
+    ):
+        run("ACGT", [(0, "A", "C"), (3, "TT", "T")])
+    with pytest.raises(InputError, match="2 positions, 1 REF"):
+        normalise(
+            np.frombuffer(b"ACGT", np.uint8),
+            np.array([0, 1]),
+            Strings.of(["A"]),
+            Strings.of(["A", "C"]),
+        )
+
+
+def test_no_alleles():
+    assert rows(run("ACGT", []), "vcf") == []
+
+
+# --- the slow oracle: of all equal spellings, the leftmost of the shortest -----------
+
+
+def apply(contig: str, allele: Allele) -> str:
+    start, ref, alt = allele
+    assert contig[start : start + len(ref)].upper() == ref.upper()
+    return (contig[:start] + alt + contig[start + len(ref) :]).upper()
+
+
+def oracle(contig: str, allele: Allele) -> Allele:
+    """The minimal form of a pure insertion or deletion, by trying every place."""
+    whole = apply(contig, allele)
+    size = len(whole) - len(contig)
+    for start in range(len(contig) + 1):
+        if size > 0:
+            trial = (start, "", whole[start : start + size])
+        else:
+            trial = (start, contig[start : start - size].upper(), "")
+            if start - size > len(contig):
+                break
+        if apply(contig, trial) == whole:
+            return trial
+    raise AssertionError
+
+
+@st.composite
+def contig_and_alleles(draw: st.DrawFn) -> tuple[str, list[Allele]]:
+    contig = draw(st.text("ACac", min_size=2, max_size=30))
+    alleles = []
+    for _ in range(draw(st.integers(1, 8))):
+        start = draw(st.integers(0, len(contig)))
+        end = draw(st.integers(start, min(len(contig), start + 6)))
+        alt = draw(st.text("ACa", max_size=6))
+        alleles.append((start, contig[start:end], alt))
+    return contig, alleles
+
+
+@settings(max_examples=300, deadline=None)
+@given(contig_and_alleles())
+def test_laws(case: tuple[str, list[Allele]]):
+    contig, alleles = case
+    found = run(contig, alleles)
+    vcf, minimal = rows(found, "vcf"), rows(found, "minimal")
+    for given_, v, m, normal in zip(alleles, vcf, minimal, found.normal, strict=True):
+        # the haplotype is unchanged
+        assert apply(contig, v) == apply(contig, m) == apply(contig, given_)
+        if not normal:
+            whole = given_[1] == contig and given_[2] == ""
+            assert whole or given_[1].upper() == given_[2].upper()
+            continue
+        _, ref, alt = m
+        if ref and alt:
+            assert ref[0] != alt[0]
+            assert ref[-1] != alt[-1]
+        else:
+            assert m == oracle(contig, given_)
+        assert v[1]
+        assert v[2]
+    # idempotent from either spelling
+    for again in (run(contig, vcf), run(contig, minimal)):
+        assert rows(again, "vcf") == vcf
+        assert rows(again, "minimal") == minimal
+    # neither order nor batch-mates matter
+    backwards = run(contig, alleles[::-1])
+    assert rows(backwards, "vcf") == vcf[::-1]
+    assert [rows(run(contig, [a]), "minimal")[0] for a in alleles] == minimal
+
+
+@given(st.lists(st.text("ACGT", max_size=4), max_size=9), st.data())
+def test_strings_round_trip(values: list[str], data: st.DataObject):
+    packed = Strings.of(values)
+    assert packed.to_list() == values == [packed[i] for i in range(len(packed))]
+    assert packed.to_arrow().to_pylist() == values
+    for kind in (pa.string(), pa.large_string(), pa.binary()):
+        column = pa.array(["X", *values], pa.string()).cast(kind)[1:]
+        assert Strings.from_arrow(column).to_list() == values
+    assert (
+        Strings.from_arrow(
+            pa.chunked_array([pa.array(values, pa.string())] * 2)
+        ).to_list()
+        == values * 2
+    )
+    if values:
+        picked = data.draw(st.lists(st.integers(0, len(values) - 1)))
+        assert packed.take(np.array(picked, np.int64)).to_list() == [
+            values[i] for i in picked
+        ]
+
+
+def test_null_alleles_are_refused():
+    with pytest.raises(InputError, match="1 alleles are null"):
+        Strings.from_arrow(pa.array(["A", None]))
+
+
+# --- another program -------------------------------------------------------------
+
+
+def read_genome(path: Path) -> dict[str, np.ndarray]:
+    genome: dict[str, list[str]] = {}
+    with gzip.open(path, "rt") as lines:
+        for line in lines:
+            if line.startswith(">"):
+                parts = genome[line[1:].split()[0]] = []
+            else:
+                parts.append(line.strip())
+    return {k: np.frombuffer("".join(v).encode(), np.uint8) for k, v in genome.items()}
+
+
+@pytest.mark.realdata
+@pytest.mark.peer
+def test_every_real_allele_comes_out_as_bcftools_norm_writes_it(
+    shared_data: Path, tmp_path: Path
+):
+    """191,429 records, multi-allelic, up to 21 kb, a third of the indels padded."""
+    yeast = shared_data / "yeast"
+    fasta = tmp_path / "genome.fa"
+    fasta.write_bytes(gzip.decompress((yeast / "genome/sacCer3.fa.gz").read_bytes()))
+    pysam.faidx(str(fasta))
+    genome = read_genome(yeast / "genome/sacCer3.fa.gz")
+
+    header, given_ = [], []
+    with gzip.open(yeast / "variants/yeast12.cerevisiae.multi.vcf.gz", "rt") as lines:
+        for line in lines:
+            if line.startswith("##"):
+                header.append(line)
+            elif not line.startswith("#"):
+                contig, pos, _, ref, alts = line.split("\t", 5)[:5]
+                given_ += [
+                    (contig, int(pos) - 1, ref, a) for a in alts.split(",") if a != "*"
+                ]
+    rng = np.random.default_rng(3)
+    for i, (contig, start, ref, alt) in enumerate(given_):
+        # spell every third indel worse: more bases on both sides
+        if i % 3 == 0 and len(ref) != len(alt):
+            left, right = rng.integers(1, 9, 2)
+            left = min(left, start)
+            end = start + len(ref)
+            before = genome[contig][start - left : start].tobytes().decode()
+            after = genome[contig][end : end + right].tobytes().decode()
+            given_[i] = (
+                contig,
+                start - left,
+                before + ref + after,
+                before + alt + after,
+            )
+    source = tmp_path / "in.vcf"
+    with source.open("w") as out:
+        out.writelines(header)
+        out.write("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+        for i, (contig, start, ref, alt) in enumerate(given_):
+            out.write(f"{contig}\t{start + 1}\t{i}\t{ref}\t{alt}\t.\t.\t.\n")
+    wanted = tmp_path / "out.vcf"
+    pysam.bcftools.norm(
+        "-m", "-", "-f", str(fasta), "-o", str(wanted), str(source), catch_stdout=False
+    )
+    theirs: dict[int, tuple[str, int, str, str]] = {}
+    with wanted.open() as lines:
+        for line in lines:
+            if not line.startswith("#"):
+                contig, pos, key, ref, alt = line.split("\t", 5)[:5]
+                theirs[int(key)] = (contig, int(pos) - 1, ref.upper(), alt.upper())
+    ours: dict[int, tuple[str, int, str, str]] = {}
+    n_changed = 0
+    for name in genome:
+        index = [i for i, row in enumerate(given_) if row[0] == name]
+        found = normalise(
+            genome[name],
+            np.array([given_[i][1] for i in index], np.int64),
+            Strings.of(given_[i][2] for i in index),
+            Strings.of(given_[i][3] for i in index),
+        )
+        assert found.normal.all()
+        n_changed += int(found.changed.sum())
+        for i, row in zip(index, rows(found, "vcf"), strict=True):
+            ours[i] = (name, *row)
+    assert len(ours) == len(given_) == len(theirs) > 190_000
+    assert n_changed > 3_000
+    differ = {i: (given_[i], ours[i], theirs[i]) for i in ours if ours[i] != theirs[i]}
+    assert not differ
