@@ -144,9 +144,9 @@ def open_binary(path: Path) -> io.BufferedReader:
             _check_bgzf_end(path)
         stream = cast("IO[bytes]", gzip.GzipFile(path, "rb"))
     elif compression == "xz":
-        stream = lzma.LZMAFile(path)
+        stream = lzma.LZMAFile(path)  # noqa: SIM115 (the caller closes it)
     elif compression == "bz2":
-        stream = bz2.BZ2File(path)
+        stream = bz2.BZ2File(path)  # noqa: SIM115
     else:
         stream = _open_raw(path)
     return io.BufferedReader(_CheckedStream(path, stream), buffer_size=1 << 20)
@@ -295,7 +295,8 @@ def read_table(
         fields as the rows) names the columns; a header one field short of its rows
         gets ``row_name`` in front, as R writes it. False: the columns are ``"0"``,
         ``"1"``, …. A sequence: these are the names, and the file has no header row.
-        A delimiter that ends every row, or the header only, makes no column.
+        A delimiter that ends every row, or the header only, makes no column; a header
+        parted by blanks over rows parted by tabs is read as it is meant.
     comment
         Rows that start with this are no data; ``""`` means there are none.
     columns
@@ -364,6 +365,11 @@ def read_table(
     if max_rows is not None:
         rows = rows[:max_rows]
     widths = [len(_split(row, delimiter)) for row in sample]
+    blank_names = " ".join(names).split()
+    if delimiter == "\t" and widths[0] > len(names) + 1 and header is True:
+        is_trailing = int(all(row.endswith(delimiter) for row in sample))
+        if len(blank_names) == widths[0] - is_trailing:
+            names = blank_names
     trailing = delimiter != " " and all(row.endswith(delimiter) for row in sample)
     if widths[0] == len(names) - 1 and not names[-1].strip():
         names = names[:-1]
@@ -557,6 +563,56 @@ def _parse_slowly(
     frame = pd.DataFrame(records, columns=pd.Index(names))
     frame[LINE] = np.asarray(at, dtype=np.int64)
     return frame
+
+
+def read_first_row(path: Path, *, delimiter: str | None = None) -> list[str]:
+    """Return the fields of the first row that is neither blank nor a comment.
+
+    A comment line right above it that has as many fields is returned instead: it is
+    the header (``#CHROM …``).
+
+    Raises
+    ------
+    MalformedFileError
+        There is no such row in the first 64 kB.
+    """
+    rows = split_head(read_head(path), delimiter=delimiter)
+    if not rows:
+        raise MalformedFileError(
+            path, "there is no row of data in it", remedy="Give a table with rows"
+        )
+    return rows[0]
+
+
+def split_head(
+    head: bytes, *, delimiter: str | None = None, n_rows: int = 20
+) -> list[list[str]]:
+    """Return the fields of the first rows in the head of a file; for ``detect``.
+
+    Comment rows are left out, but for a header written as one. The last row is left
+    out when the head ends within it. Binary data gives no rows.
+    """
+    if b"\x00" in head and head[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return []
+    encoding = _encoding_of(head)
+    if encoding == "utf-16":
+        head = head[: len(head) // 2 * 2]
+    text = head.decode(encoding, errors="cisgraph_latin1")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(head) >= HEAD_BYTES - 4 and len(lines) > 1:
+        lines = lines[:-1]
+    filled = [line for line in lines if line.strip()]
+    rows = [line for line in filled if not line.startswith("#")][:n_rows]
+    if not rows:
+        return []
+    mark = delimiter or guess_delimiter(rows)
+    fields = [[field.strip() for field in _split(row, mark)] for row in rows]
+    above = filled.index(rows[0]) - 1
+    if above >= 0 and not filled[above].startswith("##"):
+        found = [f.strip() for f in _split(filled[above].lstrip("#"), mark)]
+        if len(found) == len(fields[0]) > 1:
+            fields = [found, *fields]
+    return fields
 
 
 def rename_columns(
