@@ -19,6 +19,7 @@ import pyBigWig
 from data_registry.coordinates import start_from_one_based
 from data_registry.errors import InputError, MalformedFileError
 from data_registry.parsing import Kind, Parsed, Request, Tally
+from data_registry.row_faults import leave_out_rows
 from data_registry.text_files import (
     LINE,
     find_column,
@@ -396,7 +397,7 @@ def leave_out_faults(
         if not bad.any():
             continue
         worst[reason] = int(bad.sum())
-        leave_out_rows(tally, reason, frame[bad])
+        leave_out_rows(tally, frame, bad, reason)
         here = int(frame.loc[bad, LINE].min())
         first_line = here if first_line is None else min(here, first_line)
         keep &= ~bad
@@ -411,17 +412,6 @@ def leave_out_faults(
             "or name the columns with --column",
         )
     return keep
-
-
-def leave_out_rows(tally: Tally, reason: str, rows: pd.DataFrame) -> None:
-    """Count rows as left out and list the first of them with their line and text."""
-    listed = rows.head(max(0, 10_000 - tally.left_out[reason]))
-    names = [name for name in listed.columns if name != LINE][:12]
-    fields = zip(*(listed[name].astype(str) for name in names), strict=True)
-    for line, text in zip(listed[LINE], fields, strict=True):
-        tally.leave_out(reason, line=int(line), text="\t".join(text))
-    if rest := len(rows) - len(listed):
-        tally.leave_out(reason, n=rest)
 
 
 def describe_base(frame: pd.DataFrame, *, one_based: bool) -> str | None:
@@ -807,7 +797,7 @@ def _select_syri(
         )
     reasons = reasons.where(frame["0"] != "-", "not_on_reference")
     for reason in sorted(set(reasons.dropna())):
-        leave_out_rows(tally, reason, frame[reasons == reason])
+        leave_out_rows(tally, frame, reasons == reason, reason)
     return frame[reasons.isna()]
 
 
@@ -824,8 +814,8 @@ def _select_gff(
             remedy="Add gene models with --kind annotation, or say what these are with "
             f"{_SAY_KIND}",
         )
-    leave_out_rows(tally, "gff_type_of_no_interval_kind", frame[kinds.isna()])
-    return frame[kinds.notna()], kinds[kinds.notna()]
+    kept = leave_out_rows(tally, frame, kinds.isna(), "gff_type_of_no_interval_kind")
+    return kept, kinds[kinds.notna()]
 
 
 def _gff_names(attributes: "pd.Series[str]") -> "pd.Series[str]":
@@ -870,8 +860,8 @@ def _spread_samples(
 ) -> pd.DataFrame:
     """Give every accession with a value a row of its own."""
     values = rows.frame.loc[spans.index, samples].apply(read_numbers).to_numpy()
-    is_empty = np.isnan(values).all(axis=1)
-    leave_out_rows(tally, "no_value_in_any_sample", spans[is_empty])
+    is_empty = pd.Series(np.isnan(values).all(axis=1), index=spans.index)
+    leave_out_rows(tally, spans, is_empty, "no_value_in_any_sample")
     at_row, at_sample = np.nonzero(~np.isnan(values))
     long = table.iloc[at_row].reset_index(drop=True)
     long["sample"] = np.asarray(samples, dtype=object)[at_sample]

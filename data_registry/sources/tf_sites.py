@@ -1,7 +1,7 @@
 """Measured transcription factor binding: BED with a factor column, peaks, archives.
 
-All coordinates are 0-based half-open unless ``one_based=yes`` says otherwise. An archive
-(``.tar``, also gz, xz or bz2) holds one peak file a factor, named after the factor.
+All coordinates are 0-based half-open unless ``one_based=yes`` says otherwise. An
+archive (``.tar``, also gz, xz or bz2) holds one peak file a factor, named after it.
 """
 
 import re
@@ -64,9 +64,13 @@ def parse(request: Request) -> Parsed:
         table = _read_archive(request, tally, notes)
     else:
         path = request.path
-        rows = (
-            read_bigbed(path) if is_bigbed(path) else read_rows(path, request.columns)
-        )
+        if is_bigbed(path):
+            rows = read_bigbed(path)
+        else:
+            # a factor without a known gene: its rows may end after its name
+            rows = read_rows(path, request.columns, pad_from=4)
+        if rows.n_padded:
+            notes.append(f"{rows.n_padded:,} rows end after their fourth column")
         table = _read_sites(request, str(path), rows, tally, notes, member=None)
     if base := describe_base(table, one_based=_is_one_based(request)):
         notes.append(base)
@@ -130,15 +134,13 @@ def _column_name(rows: Rows, column: str) -> str:
 def _site_columns(
     request: Request, rows: Rows, layout: Layout, member: str | None
 ) -> dict[str, str]:
-    """Return which column holds what: contig, start, end, tf, tf_gene_id, …"""
+    """Return which column holds what: contig, start, end, tf, tf_gene_id and more."""
     columns = {
         wanted: name
         for wanted, name in layout.columns.items()
         if wanted in {"contig", "start", "end", "strand", "signal"}
     }
-    for wanted in ("tf", "tf_gene_id"):
-        if wanted in rows.names:
-            columns[wanted] = wanted
+    columns |= {name: name for name in ("tf", "tf_gene_id") if name in rows.names}
     if rows.has_header:
         for wanted, spellings in (
             ("tf", _TF_COLUMNS),
