@@ -146,7 +146,7 @@ def open_binary(path: Path) -> io.BufferedReader:
     elif compression == "xz":
         stream = lzma.LZMAFile(path)  # noqa: SIM115 (the caller closes it)
     elif compression == "bz2":
-        stream = bz2.BZ2File(path)  # noqa: SIM115
+        stream = bz2.BZ2File(path)
     else:
         stream = _open_raw(path)
     return io.BufferedReader(_CheckedStream(path, stream), buffer_size=1 << 20)
