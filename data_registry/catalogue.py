@@ -96,6 +96,8 @@ class PublicSource:
         How the address was checked.
     note
         A sentence for the user, or ``""``.
+    options
+        Options of the kind that this file needs when it is added.
     """
 
     key: str
@@ -111,6 +113,7 @@ class PublicSource:
     fetch: FetchRule
     verified: str
     note: str
+    options: Mapping[str, str]
 
     @property
     def checksum_url(self) -> str:
@@ -239,7 +242,7 @@ _REQUIRED = {
         "verified",
     },
 }
-_OPTIONAL = {"source": {"file", "note", "release"}}
+_OPTIONAL = {"source": {"file", "note", "options", "release"}}
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -314,6 +317,7 @@ def read_catalogue(path: Path) -> Catalogue:
                 fetch=fields["fetch"],
                 verified=fields["verified"],
                 note=fields.get("note", ""),
+                options=fields.get("options", {}),
             )
         )
     return Catalogue(species, tuple(sources))

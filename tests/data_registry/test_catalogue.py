@@ -164,3 +164,10 @@ def test_a_faulty_catalogue_is_refused(tmp_path, old, new, message):
     path.write_text(ONE.replace(old, new))
     with pytest.raises(MalformedFileError, match=message):
         read_catalogue(path)
+
+
+def test_every_kind_is_a_kind_of_the_registry_with_such_options():
+    kinds = pytest.importorskip("data_registry.kinds", exc_type=ImportError)
+    for source in load_catalogue().sources:
+        kind = kinds.find_kind(source.kind)
+        assert set(source.options) <= set(kind.options), source.key
