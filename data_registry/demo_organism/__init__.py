@@ -1,0 +1,1 @@
+"""The demo organism: a simulated species with known causal variants."""
