@@ -56,7 +56,7 @@ verified = "read"
 key = "cress/track"
 species = ["cress"]
 assembly = "T1"
-kind = "tracks"
+kind = "track"
 provider = "here"
 url = "https://example.org/pub/T1.bw"
 file = "phylop.bw"
@@ -135,7 +135,7 @@ def test_fields_by_hand(tmp_path):
     assert (track.file, track.release) == ("phylop.bw", "6")
     assert catalogue.choose_sources("tc") == (genome,)
     assert catalogue.choose_sources("tc", everything=True) == (genome, track)
-    assert catalogue.choose_sources("tc", kinds=["tracks"]) == (track,)
+    assert catalogue.choose_sources("tc", kinds=["track"]) == (track,)
     assert catalogue.choose_sources("99", keys=["cress/track"]) == (track,)
     with pytest.raises(InputError, match=r"no public source of kind texts.*genome"):
         catalogue.choose_sources("tc", kinds=["texts"])
