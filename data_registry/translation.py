@@ -1,8 +1,8 @@
 """Do transcripts read as proteins: start, stop, frame and phase of every CDS.
 
-Genetic codes are NCBI's tables by number (https://www.ncbi.nlm.nih.gov/Taxonomy/Utils/
-wprintgc.cgi): 1 standard, 2 vertebrate mitochondrion, 3 yeast mitochondrion, 11 bacteria
-and plastids. Coordinates are 0-based half-open.
+Genetic codes are NCBI's tables by number (``Taxonomy/Utils/wprintgc.cgi``): 1 standard,
+2 vertebrate mitochondrion, 3 yeast mitochondrion, 11 bacteria and plastids. Coordinates
+are 0-based half-open.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -197,7 +197,8 @@ def reading_phases(
     is_first = np.ones(len(lengths), dtype=bool)
     is_first[1:] = names[1:] != names[:-1]
     at_first = before[is_first][np.cumsum(is_first) - 1]
-    return (first_phases - (before - at_first)) % 3
+    phases: npt.NDArray[np.int64] = (first_phases - (before - at_first)) % 3
+    return phases
 
 
 def order_parts(parts: pd.DataFrame) -> pd.DataFrame:
@@ -252,10 +253,10 @@ def check_transcripts(
     -------
     pandas.DataFrame
         ``transcript_id cds_length cds_valid cds_problem``, one row a transcript, in the
-        order of ``transcripts``. ``cds_length`` is the sum of the parts in bp, stop codon
-        included. ``cds_valid`` is True or False, and None for a transcript without a CDS
-        or with nothing worse than ``untestable``. ``cds_problem`` holds words of
-        ``PROBLEMS`` joined by ``;``, ``""`` where there is nothing to say.
+        order of ``transcripts``. ``cds_length`` is the sum of the parts in bp, stop
+        codon included. ``cds_valid`` is True or False, and missing for a transcript
+        without a CDS or with nothing worse than ``untestable``. ``cds_problem`` holds
+        words of ``PROBLEMS`` joined by ``;``, ``""`` where there is nothing to say.
     """
     codes = {contig: codon_table(n) for contig, n in (codon_tables or {}).items()}
     standard = codon_table(STANDARD_CODE)

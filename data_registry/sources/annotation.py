@@ -1,8 +1,8 @@
 """Gene models: GFF3 and GTF in the dialects of Ensembl, NCBI, Phytozome, MSU and TAIR.
 
-One reader for all: rows are sorted into genes, transcripts and their parts by their type
-and by who names whom as parent; what a dialect leaves out (a gene or mRNA level, exons,
-UTRs, phases) is derived from what it gives, and every such step is counted in the notes.
+One reader for all: rows are sorted into genes, transcripts and their parts by type and
+by who names whom as parent; what a dialect leaves out (a gene or mRNA level, exons, UTRs,
+phases) is derived from what it gives, and every such step is counted in the notes.
 """
 
 import re
@@ -47,7 +47,7 @@ PART_KINDS: Final = {
     "utr": "utr",
     "stop_codon": "stop_codon",
 }
-"""Type of a part in a file (lower case) to its kind here; ``utr`` gets its side later."""
+"""Type of a part in a file (lower case) to its kind here; ``utr`` gets a side later."""
 
 IMPLIED: Final = frozenset({"start_codon", "stop_codon", "intron"})
 """Types that say nothing which exons and CDS do not say already."""
@@ -57,9 +57,7 @@ _TRANSCRIPT = re.compile(
     r"(?:rna|transcript|gene_segment|transcript_region|ribozyme|_cluster_member)$",
     re.IGNORECASE,
 )
-_PREFIX = (
-    r"^(?:(?:gene|transcript|mRNA|ncRNA|tRNA|rRNA|CDS|cds|exon):|(?:gene|rna|cds|exon)-)"
-)
+_PREFIX = r"^(?:(?:gene|transcript|mRNA|ncRNA|tRNA|rRNA):|(?:gene|rna)-)"
 _SPACED_ROW = re.compile(r"^\S+ +\S+ +\S+ +\d+ +\d+ ")
 
 ROW_FAULTS: Final = frozenset(
@@ -74,7 +72,7 @@ ROW_FAULTS: Final = frozenset(
         "parent_on_other_contig",
     }
 )
-"""Reasons that are the file's fault; above one half of the rows they stop the reading."""
+"""Reasons that are the file's fault; above half of the rows they stop the reading."""
 
 
 def detect(path: Path, head: bytes) -> bool:
@@ -109,7 +107,7 @@ def parse(request: Request) -> Parsed:
     Returns
     -------
     Parsed
-        ``genes``, ``transcripts``, ``features`` and ``gene_aliases``; 0-based half-open.
+        ``genes``, ``transcripts``, ``features``, ``gene_aliases``; 0-based half-open.
         ``transcripts.is_canonical`` is True where the file tags the transcript so, and
         phases are worked out anew from the first part's. Spans are as the file gives
         them.
@@ -258,8 +256,8 @@ class _Reading:
         if unreadable.all():
             raise MalformedFileError(
                 self.path,
-                f"columns 4 and 5 are no numbers in any row ({rows['start'].iloc[0]!r}, "
-                f"{rows['end'].iloc[0]!r})",
+                f"columns 4 and 5 are no numbers in any row ({rows['start'].iloc[0]!r},"
+                f" {rows['end'].iloc[0]!r})",
                 line=int(rows[LINE].iloc[0]),
                 remedy="GFF3 and GTF hold start and end there, 1-based",
             )
@@ -324,6 +322,11 @@ class _Reading:
         # AUGUSTUS writes "g1" and "g1.t1" alone in column 9 of genes and transcripts.
         gene = gene.where(~(is_bare & is_gene), bare)
         transcript = transcript.where(~(is_bare & is_transcript), bare)
+        if (is_bare & is_transcript).any():
+            named = pd.Series(gene.to_numpy(), index=transcript.to_numpy())
+            named = named[(named != "") & (named.index != "")]
+            named = named[~named.index.duplicated()]
+            gene = gene.where(gene != "", transcript.map(named).fillna(""))
         rows["gene"] = gene
         rows["id"] = np.where(is_gene, gene, np.where(is_transcript, transcript, ""))
         rows["parent"] = np.where(
@@ -365,7 +368,8 @@ class _Reading:
         mask = np.zeros(len(self.rows), dtype=bool)
         mask[found.index[again]] = True
         self._leave_out(mask, "duplicate_id")
-        return found.loc[~again].copy()
+        first: pd.DataFrame = found.loc[~again].copy()
+        return first
 
     def _parts(
         self,
@@ -403,7 +407,8 @@ class _Reading:
         home = parts["parent"].map(homes.set_index("id")["contig"])
         elsewhere = home.notna() & (home != parts["contig"])
         self._drop_parts(parts, elsewhere, "parent_on_other_contig")
-        return parts.loc[~elsewhere].reset_index(drop=True)
+        at_home: pd.DataFrame = parts.loc[~elsewhere].reset_index(drop=True)
+        return at_home
 
     def _drop_parts(self, parts: pd.DataFrame, where: pd.Series, reason: str) -> None:
         """Leave a row out when none of its parents keeps it."""
@@ -549,7 +554,10 @@ class _Reading:
         )
         matched = spans.merge(empty[[*place, "id"]], on=place)
         matched = matched.loc[
-            [p.endswith(i) for p, i in zip(matched["parent"], matched["id"], strict=True)]
+            [
+                p.endswith(i)
+                for p, i in zip(matched["parent"], matched["id"], strict=True)
+            ]
         ].drop_duplicates("id")
         if not len(matched):
             return parent
@@ -694,7 +702,9 @@ class _Reading:
         for side, forward, reverse in ((left, "utr5", "utr3"), (right, "utr3", "utr5")):
             piece = side.loc[side["end"] > side["start"]]
             kind = np.where(piece["strand"] == "-", reverse, forward)
-            pieces.append(piece.assign(kind=kind).drop(columns=["cds_start", "cds_end"]))
+            pieces.append(
+                piece.assign(kind=kind).drop(columns=["cds_start", "cds_end"])
+            )
         made = pd.concat(pieces).astype({"start": "int64", "end": "int64"})
         self.lint["utrs_derived_from_exons"] += made["transcript_id"].nunique()
         return pd.concat([parts, made], ignore_index=True)
@@ -702,8 +712,9 @@ class _Reading:
     def _recompute_phases(self, parts: pd.DataFrame) -> pd.DataFrame:
         is_cds = (parts["kind"] == "cds").to_numpy()
         cds = order_parts(parts.loc[is_cds])
-        given = pd.to_numeric(cds["phase"], errors="coerce")
-        given = given.where(given.isin([0, 1, 2])).fillna(-1).to_numpy(dtype=np.int64)
+        written = pd.to_numeric(cds["phase"], errors="coerce")
+        written = written.where(written.isin([0, 1, 2])).fillna(-1)
+        given = written.to_numpy(dtype=np.int64)
         names = cds["transcript_id"].to_numpy(dtype=object)
         lengths = (cds["end"] - cds["start"]).to_numpy(dtype=np.int64)
         if len(cds):
@@ -711,7 +722,9 @@ class _Reading:
             offset = reading_phases(names, lengths, np.zeros(len(cds), dtype=np.int64))
             implied = pd.Series(np.where(given < 0, np.nan, (given - offset) % 3))
             first = implied.groupby(pd.Series(names)).transform("first").fillna(0)
-            phases = (first.to_numpy(dtype=np.int64) + offset) % 3
+            phases: npt.NDArray[np.int64] = (
+                first.to_numpy(dtype=np.int64) + offset
+            ) % 3
         else:
             phases = given
         wrong = (given >= 0) & (given != phases)
@@ -740,12 +753,21 @@ class _Reading:
 
         coding = set(parts.loc[parts["kind"] == "cds", "transcript_id"])
         is_coding = np.array([name in coding for name in raw_transcripts], dtype=bool)
+        gene_kind = transcripts["parent"].map(
+            dict(zip(raw_genes, genes["type"], strict=True))
+        )
         transcript_biotypes = [
-            _transcript_biotype(attributes, kind, is_coding=bool(codes))
-            for attributes, kind, codes in zip(
-                transcript_attributes, transcripts["type"], is_coding, strict=True
+            _transcript_biotype(attributes, kind, above, is_coding=bool(codes))
+            for attributes, kind, above, codes in zip(
+                transcript_attributes,
+                transcripts["type"],
+                gene_kind,
+                is_coding,
+                strict=True,
             )
         ]
+        is_mrna = (transcripts["type"].str.lower() == "mrna").to_numpy()
+        self.lint["mrna_without_cds"] += int((is_mrna & ~is_coding).sum())
         by_gene: dict[object, str] = {}
         for gene, biotype in zip(
             transcripts["parent"], transcript_biotypes, strict=True
@@ -832,14 +854,18 @@ class _Reading:
         tally = Tally(read=len(self.rows) + len(self.bad_lines))
         for line, text in self.bad_lines.items():
             tally.leave_out("wrong_column_count", line=line, text=text)
-        numbers = self.rows[LINE].to_numpy()
-        out = np.flatnonzero(self.reason != "")
-        by_reason: dict[str, list[int]] = {}
-        for i in out:
-            by_reason.setdefault(str(self.reason[i]), []).append(int(i))
-        for reason, where in sorted(by_reason.items()):
-            for i in where[:LISTED_PER_REASON]:
-                tally.leave_out(reason, line=int(numbers[i]), text=self._text_of(i))
+        by_reason = pd.Series(self.reason).groupby(self.reason).indices
+        for reason in sorted({str(reason) for reason in by_reason} - {""}):
+            where = by_reason[reason]
+            listed = self.rows.iloc[where[:LISTED_PER_REASON]]
+            for line, contig, kind, text in zip(
+                listed[LINE],
+                listed["contig"],
+                listed["type"],
+                listed["attributes"],
+                strict=True,
+            ):
+                tally.leave_out(reason, line=int(line), text=f"{contig} {kind} {text}")
             if len(where) > LISTED_PER_REASON:
                 tally.leave_out(reason, n=len(where) - LISTED_PER_REASON)
         n_faults = sum(tally.left_out[reason] for reason in ROW_FAULTS)
@@ -854,11 +880,6 @@ class _Reading:
                 remedy="Check that the file is whole and of the kind it is given as",
             )
         return tally
-
-    def _text_of(self, i: int) -> str:
-        rows = self.rows
-        kind, contig = rows["type"].iat[i], rows["contig"].iat[i]
-        return f"{contig} {kind} {rows['attributes'].iat[i]}"
 
 
 # ---------------------------------------------------------------------- attributes
@@ -915,16 +936,19 @@ def _clean_ids(
     """
     clean = pd.Series(raw, dtype=object).str.replace(_PREFIX, "", regex=True)
     names = np.array(
-        [a.get("Name", "") if "pacid" in a or _is_phytozome(a) else "" for a in attributes],
+        [
+            a.get("Name", "") if "pacid" in a or _is_phytozome(a) else ""
+            for a in attributes
+        ],
         dtype=object,
     )
     is_named = [
         bool(n) and i.startswith(f"{n}.") for n, i in zip(names, clean, strict=True)
     ]
-    clean = clean.where(~np.array(is_named, dtype=bool), names)
-    clean = clean.where(clean != "", raw)
-    clash = clean.duplicated(keep=False).to_numpy()
-    return np.where(clash, raw, clean.to_numpy(dtype=object))
+    short = np.where(np.array(is_named, dtype=bool), names, clean.to_numpy())
+    short = np.where(short == "", raw, short)
+    clash = pd.Series(short).duplicated(keep=False).to_numpy()
+    return np.where(clash, raw, short)
 
 
 def _is_phytozome(attributes: dict[str, str]) -> bool:
@@ -953,20 +977,21 @@ def _named_biotype(name: str) -> str:
 
 
 def _transcript_biotype(
-    attributes: dict[str, str], kind: str, *, is_coding: bool
+    attributes: dict[str, str], kind: str, gene_kind: str, *, is_coding: bool
 ) -> str:
     for key in ("biotype", "transcript_biotype", "transcript_type", "gene_biotype",
                 "gene_type"):  # fmt: skip
         if value := attributes.get(key):
             return _named_biotype(value)
+    # TAIR and Araport call transcripts of pseudogenes and transposons mRNA as well.
+    if not is_coding and gene_kind in ("pseudogene", "transposable_element_gene"):
+        return gene_kind
     if kind.lower() not in ("transcript", "primary_transcript"):
         return _named_biotype(kind)
     return "protein_coding" if is_coding else "transcript"
 
 
-def _gene_biotype(
-    attributes: dict[str, str], kind: str, of_transcripts: str
-) -> str:
+def _gene_biotype(attributes: dict[str, str], kind: str, of_transcripts: str) -> str:
     for key in _BIOTYPE_KEYS:
         if value := attributes.get(key):
             return _named_biotype(value)
@@ -1069,7 +1094,9 @@ def _aliases(
         if match and unversioned[match[1]] == 1 and match[1] not in known:
             found.append((gene, match[1], "unversioned", number))
     aliases = pd.DataFrame(found, columns=["gene_id", "alias", "kind", LINE])
-    aliases = aliases.loc[(aliases["alias"] != aliases["gene_id"]) & (aliases["alias"] != "")]
+    aliases = aliases.loc[
+        (aliases["alias"] != aliases["gene_id"]) & (aliases["alias"] != "")
+    ]
     return aliases.drop_duplicates(["gene_id", "alias"]).reset_index(drop=True)
 
 
@@ -1111,7 +1138,9 @@ def _is_inside(inner: pd.DataFrame, outer: pd.DataFrame) -> npt.NDArray[np.bool_
         on="start",
         by="transcript_id",
     ).sort_values("position")
-    inside: npt.NDArray[np.bool_] = (found["end"] <= found["reach"]).to_numpy(dtype=bool)
+    inside: npt.NDArray[np.bool_] = (found["end"] <= found["reach"]).to_numpy(
+        dtype=bool
+    )
     return inside
 
 
