@@ -12,12 +12,13 @@ layout, so that millions of them need no Python object each.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from numba import njit
 
@@ -197,10 +198,12 @@ def _measure(
     base: Bytes,
     upper: Bytes,
     is_base: npt.NDArray[np.bool_],
+    shifts: int,
     plan: Positions,
 ) -> None:
     """Fill ``plan`` (n, 6): state, minimal start, cut left, ref, alt length, shift.
 
+    Insertions and deletions are moved left where ``shifts`` is 1.
     State: 0 left as it came, 1 substitution, 2 anchored left, 3 anchored right.
     """
     for i in range(len(start)):
@@ -241,7 +244,7 @@ def _measure(
             # moves one further while its last base equals the base before it.
             n = n_ref + n_alt
             shift = 0
-            while s - shift > 0:
+            while shifts and s - shift > 0:
                 before = base[contig[s - shift - 1]]
                 if shift >= n:
                     last = base[contig[s - shift + n - 1]]
@@ -255,7 +258,7 @@ def _measure(
             s -= shift
             if s > 0:
                 plan[i, 0] = 2
-            elif n_ref < len(contig):
+            elif n_ref < len(contig) or not shifts:
                 plan[i, 0] = 3
             else:
                 continue
@@ -351,6 +354,7 @@ def normalise(
         _GENOME_BASE,
         _UPPER,
         _IS_BASE,
+        1,
         plan,
     )
     state = plan[:, 0]
@@ -388,3 +392,188 @@ def normalise(
         changed,
         state > 0,
     )
+
+
+def trim(start: Positions, ref: Strings, alt: Strings) -> Alleles:
+    """Return the minimal spelling as far as it can be had without the genome.
+
+    Bases shared by REF and ALT are cut, from the right end first; insertions and
+    deletions are not moved: :func:`normalise` or :func:`left_align_frequencies` do that
+    where there is a genome. Alleles are upper-cased; those with other characters than
+    A, C, G, T, N stay as they are.
+    """
+    n = len(start)
+    plan = np.empty((n, 6), np.int64)
+    _measure(
+        _NO_CONTIG,
+        frozen(np.asarray(start, np.int64)),
+        frozen(ref.data),
+        frozen(ref.offsets),
+        frozen(alt.data),
+        frozen(alt.offsets),
+        _GENOME_BASE,
+        _UPPER,
+        _IS_BASE,
+        0,
+        plan,
+    )
+    return Alleles(
+        plan[:, 1].copy(),
+        _cut(ref, plan[:, 2], plan[:, 3]),
+        _cut(alt, plan[:, 2], plan[:, 4]),
+    )
+
+
+_NO_CONTIG = frozen(np.zeros(0, np.uint8))
+
+
+def _cut(side: Strings, left: Positions, n: Positions) -> Strings:
+    """Return ``n`` bytes of each string from ``left`` on, in upper case."""
+    offsets = np.zeros(len(n) + 1, np.int64)
+    np.cumsum(n, out=offsets[1:])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], n)
+    return Strings(
+        _UPPER[side.data[np.repeat(side.offsets[:-1] + left, n) + within]], offsets
+    )
+
+
+_MOSTLY = 0.95
+"""Share of rows that must fit the genome before alleles are read as swapped."""
+
+
+def left_align_frequencies(
+    table: pd.DataFrame, fetch_contig: Callable[[str], Bytes]
+) -> pd.DataFrame:
+    """Bring a table of alleles to the key that variants are compared by.
+
+    The key is ``(contig, start, ref, alt)`` with ``start``, ``ref`` and ``alt`` as in
+    ``Normalised.minimal``: 0-based, upper case, no anchor base (``ref`` is ``""`` for an
+    insertion, ``alt`` is ``""`` for a deletion), left-aligned.
+
+    A row whose REF is not what the genome reads stays as it is (it can meet no checked
+    variant). Allele counts (columns ``ac`` and ``an``) of a row whose ALT is what the
+    genome reads are turned round, ``an - ac`` copies of the other allele, as PLINK files
+    do not say which allele is the reference; this only where the site has one ALT and
+    at least 95 % of all rows on known bases fit the genome one way or the other. Counts
+    of rows that come to the same key (and panel and group) are put together: ``ac``
+    added up, ``an`` the largest, ``ac`` at most ``an``.
+
+    Parameters
+    ----------
+    table
+        Columns ``contig``, ``start``, ``ref``, ``alt`` (trimmed or anchored) and any
+        others; contigs are the assembly's.
+    fetch_contig
+        Contig name to ASCII bases.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same columns; ``attrs["left_alignment"]`` counts the rows ``moved``,
+        ``turned``, ``merged``, ``ref_mismatch`` and ``off_contig``.
+    """
+    counts = {"moved": 0, "turned": 0, "merged": 0, "ref_mismatch": 0, "off_contig": 0}
+    out = table.copy(deep=False)
+    if len(table) == 0:
+        out.attrs["left_alignment"] = counts
+        return out
+    start = table["start"].to_numpy(np.int64).copy()
+    ref = table["ref"].to_numpy(object).copy()
+    alt = table["alt"].to_numpy(object).copy()
+    has_counts = "ac" in table and "an" in table
+    fits = np.ones(len(table), np.bool_)
+    turned = np.zeros(len(table), np.bool_)
+    n_known = 0
+    codes, contigs = pd.factorize(table["contig"])
+    by_contig = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[by_contig], np.arange(len(contigs) + 1))
+    if codes.min() < 0:
+        raise InputError(f"{int((codes < 0).sum())} alleles have no contig")
+    rows_of = [by_contig[a:b] for a, b in itertools.pairwise(bounds)]
+    for name, rows in zip(contigs, rows_of, strict=True):
+        contig = fetch_contig(str(name))
+        packed = [Strings.of(side[rows]) for side in (ref, alt)]
+        inside = (start[rows] >= 0) & (start[rows] + packed[0].lengths <= len(contig))
+        counts["off_contig"] += int((~inside).sum())
+        known, is_ref = _compare(contig, start[rows], packed[0], inside)
+        n_known += int(known.sum())
+        fits[rows] = inside & is_ref
+        if has_counts:
+            _, is_alt = _compare(contig, start[rows], packed[1], inside)
+            single = packed[0].lengths == packed[1].lengths
+            turned[rows] = known & ~is_ref & is_alt & single & (packed[0].lengths > 0)
+    counts["ref_mismatch"] = int((~fits).sum()) - counts["off_contig"]
+    if turned.any():
+        keys = [c for c in ("panel", "group_name", "contig", "start") if c in table]
+        turned &= ~table.duplicated(keys, keep=False).to_numpy()
+        unexplained = counts["ref_mismatch"] - int(turned.sum())
+        if unexplained <= (1 - _MOSTLY) * n_known:
+            ref[turned], alt[turned] = alt[turned], ref[turned]
+            ac = table["ac"].copy()
+            ac[turned] = table["an"][turned] - ac[turned]
+            out["ac"] = ac
+            fits |= turned
+            counts["turned"] = int(turned.sum())
+            counts["ref_mismatch"] = unexplained
+    for name, rows in zip(contigs, rows_of, strict=True):
+        kept = rows[fits[rows]]
+        found = normalise(
+            fetch_contig(str(name)),
+            start[kept],
+            Strings.of(ref[kept]),
+            Strings.of(alt[kept]),
+        ).minimal
+        counts["moved"] += int((found.start != start[kept]).sum())
+        start[kept] = found.start
+        ref[kept], alt[kept] = found.ref.to_list(), found.alt.to_list()
+    out["start"], out["ref"], out["alt"] = start, ref, alt
+    if has_counts:
+        before = len(out)
+        out = _put_together(out)
+        counts["merged"] = before - len(out)
+    out.attrs["left_alignment"] = counts
+    return out
+
+
+def _compare(
+    contig: Bytes, start: Positions, allele: Strings, inside: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return whether the genome is known under each allele, and whether it fits.
+
+    Genome letters other than A, C, G, T fit anything: nothing speaks against the row.
+    """
+    n = np.where(inside, allele.lengths, 0)
+    inside = inside & (start + n <= len(contig))
+    n = np.where(inside, n, 0)
+    offsets = np.concatenate([[0], np.cumsum(n)])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], n)
+    there = _GENOME_BASE[contig[np.repeat(start, n) + within]]
+    given = _UPPER[allele.data[np.repeat(allele.offsets[:-1], n) + within]]
+    is_known = there != ord("N")
+    n_known = np.diff(np.concatenate([[0], np.cumsum(is_known)])[offsets])
+    n_wrong = np.diff(
+        np.concatenate([[0], np.cumsum(is_known & (there != given))])[offsets]
+    )
+    return inside & (n_known == n), inside & (n_wrong == 0)
+
+
+def _put_together(table: pd.DataFrame) -> pd.DataFrame:
+    """Merge rows of the same key; the first of them keeps its place."""
+    keys = [
+        c
+        for c in ("panel", "group_name", "contig", "start", "ref", "alt")
+        if c in table
+    ]
+    repeated = table.duplicated(keys, keep=False)
+    if not repeated.any():
+        return table
+    table, repeated = table.reset_index(drop=True), repeated.reset_index(drop=True)
+    first = ~table.duplicated(keys, keep="first")
+    grouped = table[repeated].groupby(keys, sort=False, dropna=False)
+    merged = table[first].copy()
+    at = merged.index[repeated[first].to_numpy()]
+    an = grouped["an"].max().to_numpy()
+    ac = grouped["ac"].sum(min_count=1).to_numpy()
+    merged.loc[at, "an"] = an
+    merged.loc[at, "ac"] = np.minimum(ac, an)
+    return merged
