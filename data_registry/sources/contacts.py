@@ -198,6 +198,11 @@ def _read_pixels(
 ) -> pd.DataFrame:
     bins: pd.DataFrame = matrix.bins()[:]
     weights = _read_weights(request, bins, notes)
+    if weights is not None and _is_cis_only(matrix, request.options.get("weight")):
+        notes.append(
+            "its weights were fitted within contigs only (cis_only): balanced values "
+            "between contigs are not comparable with those within"
+        )
     min_count = _read_number_option(request, "min_count")
     n_pixels = int(matrix.info["nnz"])
     if not n_pixels:
@@ -273,6 +278,11 @@ def _read_weights(
         f"{n_masked:,} of {len(weights):,} bins are masked and have no balanced value"
     )
     return weights
+
+
+def _is_cis_only(matrix: cooler.Cooler, weight: str | None) -> bool:
+    with matrix.open("r") as group:
+        return bool(group[f"bins/{weight or 'weight'}"].attrs.get("cis_only", False))
 
 
 def _fold(
@@ -498,8 +508,8 @@ def _read_bins(
     if sizes is None or resolution is None:
         raise InputError(
             f"{request.path}: its rows name bins by number. Give the bins with "
-            "--option bins=FILE (BED), or --option chrom_sizes=FILE (name and length, e.g. "
-            "a .fai) and --option resolution=BP"
+            "--option bins=FILE (BED), or --option chrom_sizes=FILE (name and length, "
+            "e.g. a .fai) and --option resolution=BP"
         )
     bins = pd.concat(
         [

@@ -154,7 +154,8 @@ def _site_columns(
     is_named_elsewhere = member is not None or "tf" in request.options
     if is_named_elsewhere:
         # one factor a file: a name that never changes is the factor's gene
-        if names is not None and _is_constant_gene(rows.frame[names]):
+        is_peaks = layout.kind == "peak"  # whose names are the peaks'
+        if names and not is_peaks and _is_constant_gene(rows.frame[names]):
             columns.setdefault("tf_gene_id", names)
         return columns
     if names is not None:
