@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from data_registry.errors import InputError, MalformedFileError
-from data_registry.parsing import Request
+from data_registry.parsing import Request, Tally
 from data_registry.text_files import (
     LINE,
     find_column,
@@ -13,6 +13,7 @@ from data_registry.text_files import (
     read_table,
 )
 
+WRONG_WIDTH_OPTION = "leave_out: rows with too few or too many fields are left out"
 HEADER_OPTION = "yes or no: the first row names the columns (default: recognised)"
 
 
@@ -25,6 +26,7 @@ def read_named_table(
     notes: list[str],
     delimiter: str | None = None,
     comment: str = "#",
+    wrong_width: Tally | None = None,
 ) -> pd.DataFrame:
     """Read a table and give the columns a kind knows their own names.
 
@@ -43,6 +45,8 @@ def read_named_table(
         Wanted names in the order of a table without a header; empty: it needs one.
     notes
         A sentence on the columns used is added here.
+    wrong_width
+        Counts rows of the wrong width where the caller's option allows them.
 
     Returns
     -------
@@ -62,7 +66,16 @@ def read_named_table(
         columns=request.columns,
         delimiter=delimiter,
         comment=comment,
+        wrong_width=wrong_width if _leaves_out(request) else None,
     )
+    width = len(frame.columns) - 1
+    lacks = not {*required} <= {*request.columns}
+    if not has_header and lacks and width > len(positions) + 1:
+        raise MalformedFileError(
+            request.path,
+            f"no header and {width} columns: not told which are {', '.join(required)}",
+            remedy=f"Say it by position with --column {required[0]}=0 and so on",
+        )
     return name_columns(
         request,
         frame,
@@ -71,6 +84,13 @@ def read_named_table(
         positions=() if has_header else positions,
         notes=notes,
     )
+
+
+def _leaves_out(request: Request) -> bool:
+    asked = request.options.get("wrong_width", "refuse")
+    if asked not in ("refuse", "leave_out"):
+        raise InputError(f"option wrong_width={asked}: say refuse or leave_out")
+    return asked == "leave_out"
 
 
 def _has_header(

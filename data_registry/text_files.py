@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from data_registry.errors import InputError, MalformedFileError
+from data_registry.parsing import Tally
 
 LINE = "_line"
 """Column that holds the 1-based line of a row in its file."""
@@ -36,6 +37,15 @@ MISSING: Final = frozenset(
     {"", "na", "n/a", "nan", "-nan", "null", "none", ".", "-", "#n/a", "<na>", "nd"}
 )
 """Spellings of a missing value, lower case."""
+
+GENE_PATTERN: Final = re.compile(
+    r"^(AT[1-5MC]G\d{5}|LOC_Os\d\dg\d{5}|Os\d\dg\d{7}|Zm\d{5}[a-z]+\d{6}"
+    r"|GRMZM\w+\d{6}|Solyc\d\dg\d{6}|Glyma\.?\d\dG\d{6}|TraesCS\w+\d{5}"
+    r"|ENS[A-Z]*[GTR]\w*\d{8}|Y[A-P][LR]\d{3}[WC]|Sobic\.\d{3}G\d{6}|MTR_\d\w+"
+    r"|Medtr\w+|(MH|ZS)\d\dg\d{7}|HORVU\w+\d{6})",
+    re.IGNORECASE,
+)
+"""Locus names of the species in the catalogue; only ``detect`` may lean on it."""
 
 _BGZF_END: Final = bytes.fromhex(
     "1f8b08040000000000ff0600424302001b0003000000000000000000"
@@ -281,6 +291,7 @@ def read_table(
     comment: str = "#",
     columns: Mapping[str, str] | None = None,
     max_rows: int | None = None,
+    wrong_width: Tally | None = None,
 ) -> pd.DataFrame:
     """Read a delimited text table, every value as text.
 
@@ -305,6 +316,10 @@ def read_table(
         values under ``<name>_original``.
     max_rows
         Read only so many rows (for looking at a file, not for loading it).
+    wrong_width
+        Rows with too few or too many fields are left out and counted here (they are
+        ``read`` here too) instead of refusing the file. The file must hold no quoted
+        fields.
 
     Returns
     -------
@@ -382,6 +397,14 @@ def read_table(
         for i, name in enumerate(names)
     ]
 
+    if wrong_width is not None:
+        is_right = np.array(
+            [len(text_of(int(i)).split(delimiter)) == len(names) for i in rows]
+        )
+        for i in rows[~is_right]:
+            wrong_width.read += 1
+            wrong_width.leave_out("wrong_width", line=int(i) + 1, text=text_of(int(i)))
+        rows = rows[is_right]
     frame = _parse_rows(path, data, starts, ends, rows, delimiter, names)
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise MalformedFileError(

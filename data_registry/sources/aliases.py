@@ -7,11 +7,22 @@ from typing import Final
 
 import pandas as pd
 
-from data_registry.errors import InputError
-from data_registry.named_columns import HEADER_OPTION, read_named_table
+from data_registry.errors import InputError, MalformedFileError
+from data_registry.named_columns import (
+    HEADER_OPTION,
+    WRONG_WIDTH_OPTION,
+    read_named_table,
+)
 from data_registry.parsing import Kind, Parsed, Request, Tally
-from data_registry.row_faults import leave_out_rows, refuse_mostly_faulty
-from data_registry.text_files import LINE, find_column, is_missing, split_head
+from data_registry.row_faults import leave_out_rows
+from data_registry.text_files import (
+    GENE_PATTERN,
+    LINE,
+    find_column,
+    is_missing,
+    is_number,
+    split_head,
+)
 
 SYNONYMS: Final[Mapping[str, Sequence[str]]] = {
     "gene_id": (
@@ -49,11 +60,17 @@ _SKIPPED: Final = frozenset(
 
 
 def detect_aliases(path: Path, head: bytes) -> bool:  # noqa: ARG001
-    """A header with a gene identifier and a symbol, full name, Entrez or alias."""
+    """A header with a gene and a symbol, full name, Entrez or alias; or two columns."""
     rows = split_head(head)
     if len(rows) < 2:
         return False
     names = rows[0]
+    if all(len(row) == 2 and GENE_PATTERN.match(row[0]) for row in rows):
+        seconds = [row[1] for row in rows]
+        return len(set(seconds)) > 0.8 * len(rows) and not any(
+            is_number(name) or GENE_PATTERN.match(name) or ":" in name
+            for name in seconds
+        )
     if find_column(names, "gene_id", *SYNONYMS["gene_id"]) is None:
         return False
     kinds = [k for k in SYNONYMS if k != "gene_id"]
@@ -74,21 +91,25 @@ def parse_aliases(request: Request) -> Parsed:
         ``only`` names a column that is not there.
     """
     notes: list[str] = []
-    synonyms = dict(SYNONYMS)
+    tally = Tally()
     if request.options.get("only"):
         wanted = [name.strip() for name in request.options["only"].split(",")]
     else:
         wanted = []
     frame = read_named_table(
         request,
-        synonyms,
+        SYNONYMS,
         required=("gene_id",),
         positions=("gene_id", "symbol"),
         notes=notes,
+        wrong_width=tally,
     )
-    tally = Tally(read=len(frame))
+    tally.read += len(frame)
     frame = leave_out_rows(tally, frame, is_missing(frame["gene_id"]), "no_gene")
-    refuse_mostly_faulty(request.path, tally, ("no_gene",))
+    if frame.empty:
+        raise MalformedFileError(
+            request.path, "no row names a gene", remedy="Say --column gene_id=NAME"
+        )
     columns = _name_columns(request, frame, wanted)
     parts = re.escape(request.options.get("separator", "|"))
     tables = []
@@ -121,7 +142,10 @@ def _name_columns(
         return [name for name in given if plain[name] not in _SKIPPED]
     chosen: list[str] = []
     for name in wanted:
-        found = find_column(given, name, *SYNONYMS.get(name, ()))
+        kind = next(
+            (k for k, s in SYNONYMS.items() if find_column([name], k, *s)), name
+        )
+        found = find_column(given, name, kind)
         if found is None:
             raise InputError(
                 f"{request.path}: option only={name}, but the columns are "
@@ -142,6 +166,7 @@ KINDS = (
             "only": "columns to take as names, comma-separated (default: all)",
             "separator": "what parts several names in one cell (default: |)",
             "header": HEADER_OPTION,
+            "wrong_width": WRONG_WIDTH_OPTION,
         },
     ),
 )

@@ -23,6 +23,7 @@ from data_registry.named_columns import (
 from data_registry.parsing import Kind, Parsed, Request, Tally
 from data_registry.row_faults import leave_out_rows, refuse_mostly_faulty
 from data_registry.text_files import (
+    GENE_PATTERN,
     LINE,
     find_column,
     is_missing,
@@ -38,7 +39,10 @@ from data_registry.text_files import (
 
 UNITS: Final = ("tpm", "fpkm", "rpkm", "cpm", "rpm", "counts", "log2", "unknown")
 _SIGNED_UNITS: Final = frozenset({"log2", "unknown"})
-_UNIT: Final = re.compile(r"(tpm|fpkm|rpkm|cpm|rpm|counts?|log2)", re.IGNORECASE)
+_UNIT: Final = re.compile(
+    r"((?<![A-Za-z])(?i:tpm|fpkm|rpkm|cpm|rpm|counts?|log2)|TPM|FPKM|RPKM|CPM|RPM)"
+    r"(?![a-z])"
+)
 _GENE_NAMES: Final = (
     "gene_id",
     "gene",
@@ -86,6 +90,11 @@ SAMPLE_SYNONYMS: Final[Mapping[str, Sequence[str]]] = {
     "x": ("spatial_x", "x_coord", "array_row", "pxl_row"),
     "y": ("spatial_y", "y_coord", "array_col", "pxl_col"),
 }
+_SURE_METADATA: Final = (
+    "tissue", "organ", "organism_part", "condition", "treatment", "cell_type",
+    "celltype", "cluster", "seurat_clusters", "leiden", "louvain", "time_point",
+    "timepoint", "latitude", "population", "country",
+)  # fmt: skip
 # Columns of numbers that many tables carry beside their samples.
 _NO_SAMPLE: Final = re.compile(
     r"^(log.*|chr|start|end|strand|length|gene_?length|eff(ective)?_?length|id)$"
@@ -108,11 +117,15 @@ def detect_expression(path: Path, head: bytes) -> bool:
     names = rows[0]
     if names_match(names, TRIPLET_SYNONYMS, "gene_id", "sample_id", "value"):
         return True
-    if find_column(names[:1], *_GENE_NAMES) is None or len(rows[1]) != len(names):
-        return False
-    if len(rows[1]) < 2:
-        return False
     body = rows[1:]
+    is_gene = find_column(names[:1], *_GENE_NAMES) is not None or (
+        find_column(names[:1], "id", "name", "") is not None
+        and all(GENE_PATTERN.match(row[0]) for row in body)
+    )
+    # Signal of histone marks per gene has this shape too, and is no expression.
+    is_signal = re.search(r"(?i)chip(?!.*rna)|histone|atac|dnase|h3k\d", path.name)
+    if not is_gene or is_signal or len(names) < 2:
+        return False
     numeric = [
         all(is_number(row[i]) or row[i].lower() in ("", "na", "nan") for row in body)
         for i in range(1, len(names))
@@ -172,7 +185,7 @@ def _guess_unit(
     names: Sequence[str],
     notes: list[str],
 ) -> str:
-    """Return the unit: option, header, comments, file name, whole numbers; in this order."""
+    """Return the unit by option, header, comments, file name or whole numbers."""
     if asked := request.options.get("unit"):
         return asked
     finite = values[np.isfinite(values)]
@@ -216,6 +229,14 @@ def _parse_matrix(request: Request) -> Parsed:
         notes.append(f"row names from column {row_name!r}")
     tally = Tally(read=len(frame))
     frame = leave_out_rows(tally, frame, is_missing(frame["gene_id"]), "no_gene")
+    if blank := request.options.get("blank"):
+        if not is_number(blank):
+            raise InputError(f"option blank={blank}: give a number")
+        samples = frame.columns.difference(["gene_id", LINE])
+        frame = frame.assign(
+            **{str(n): frame[n].where(frame[n] != "", blank) for n in samples}
+        )
+        notes.append(f"empty cells are taken as {blank}")
     values, frame = _sample_values(request, tally, frame, notes)
     doubled = frame["gene_id"].duplicated()
     reason = "duplicate_gene" if orientation == "genes" else "duplicate_sample"
@@ -290,7 +311,7 @@ def _sample_values(
             request.path,
             "no column of numbers beside the genes",
             line=1,
-            remedy="Give a table of genes × samples, or name columns with --option take",
+            remedy="Give a table of genes × samples, or name columns (--option take)",
         )
     if no_sample:
         notes.append(
@@ -335,8 +356,8 @@ def _parse_triplets(request: Request) -> Parsed:
         }
     ).reset_index(drop=True)
     notes.append(
-        f"{table['gene_id'].nunique():,} genes × {table['sample_id'].nunique():,} samples"
-        ", zeros not stored"
+        f"{table['gene_id'].nunique():,} genes × "
+        f"{table['sample_id'].nunique():,} samples, zeros not stored"
     )
     return Parsed({"expression": table}, tally, notes)
 
@@ -445,8 +466,8 @@ def _from_sparse(
     if matrix.shape != (len(genes), len(cells)):
         raise MalformedFileError(
             request.path,
-            f"a matrix of {matrix.shape[0]} × {matrix.shape[1]} with {len(genes)} names "
-            f"of genes and {len(cells)} of cells",
+            f"a matrix of {matrix.shape[0]} × {matrix.shape[1]} with {len(genes)} "
+            f"names of genes and {len(cells)} of cells",
             remedy="Give the names that belong to this matrix",
         )
     if len(set(cells)) != len(cells):
@@ -560,8 +581,8 @@ def _add_samples(request: Request, parsed: Parsed) -> None:
     n_known = len(known & set(described["sample_id"]))
     if not n_known:
         raise InputError(
-            f"{path}: none of its samples ({', '.join(described['sample_id'][:3])}, …) is "
-            f"in {request.path} ({', '.join(sorted(known)[:3])}, …)"
+            f"{path}: none of its samples ({', '.join(described['sample_id'][:3])}, …) "
+            f"is in {request.path} ({', '.join(sorted(known)[:3])}, …)"
         )
     parsed.notes.append(
         f"{n_known:,} of {len(known):,} samples are described in {path.name}"
@@ -572,14 +593,13 @@ def _add_samples(request: Request, parsed: Parsed) -> None:
 
 
 def detect_samples(path: Path, head: bytes) -> bool:  # noqa: ARG001
-    """A header with a sample or cell and its tissue, condition, cell type or time."""
+    """A header with a sample or cell and its tissue, condition, cell type or place."""
     rows = split_head(head)
     if len(rows) < 2:
         return False
     names = [name for name in rows[0] if name]
-    about = ("tissue", "condition", "cell_type", "time")
-    return names_match(names, SAMPLE_SYNONYMS, "sample_id") and any(
-        names_match(names, SAMPLE_SYNONYMS, name) for name in about
+    return names_match(names, SAMPLE_SYNONYMS, "sample_id") and (
+        find_column(names, *_SURE_METADATA) is not None
     )
 
 
@@ -643,6 +663,7 @@ KINDS = (
         options={
             "unit": f"{', '.join(UNITS)} (default: by header, comments, file name)",
             "orientation": "genes or samples: what the rows are (default: genes)",
+            "blank": "value of an empty cell (Expression Atlas: 0; default: missing)",
             "skip": "columns that are no samples, comma-separated",
             "take": "columns that are samples, comma-separated (default: all numbers)",
             "samples": "table that describes the samples (as kind samples)",
@@ -653,7 +674,7 @@ KINDS = (
     ),
     Kind(
         name="samples",
-        meaning="metadata of samples or cells: tissue, condition, cell type, time, place",
+        meaning="samples or cells: tissue, condition, cell type, time, place",
         detect=detect_samples,
         parse=parse_samples,
         tables=("samples",),

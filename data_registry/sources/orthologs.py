@@ -11,6 +11,7 @@ from data_registry.named_columns import HEADER_OPTION, names_match, read_named_t
 from data_registry.parsing import Kind, Parsed, Request, Tally
 from data_registry.row_faults import leave_out_rows, refuse_mostly_faulty
 from data_registry.text_files import (
+    GENE_PATTERN,
     LINE,
     is_missing,
     open_text,
@@ -51,7 +52,12 @@ def detect_orthologs(path: Path, head: bytes) -> bool:  # noqa: ARG001
         return True
     text = split_head(head, delimiter="\t")
     n_joined = sum("|" in row[0] or "|" in row[-1] for row in text)
-    return all(len(row) >= 2 for row in text) and n_joined > 0.1 * len(text)
+    if not n_joined or any(len(row) < 2 for row in text):
+        return False
+    is_ragged = len({len(row) for row in text}) > 1
+    return n_joined > 0.1 * len(text) or (
+        is_ragged and all(GENE_PATTERN.match(row[0]) for row in text)
+    )
 
 
 def parse_orthologs(request: Request) -> Parsed:
@@ -134,13 +140,15 @@ def _parse_table(request: Request) -> Parsed:
     tally = Tally(read=len(frame))
     missing = is_missing(frame["gene_id"]) | is_missing(frame["other_gene"])
     frame = leave_out_rows(tally, frame, missing, "no_ortholog")
+    refuse_mostly_faulty(request.path, tally, ("no_ortholog",))
     for rate in ("ka", "ks"):
         if rate in frame:
-            frame = frame.assign(**{rate: read_numbers(frame[rate])})
-            frame = leave_out_rows(tally, frame, frame[rate] < 0, f"negative_{rate}")
-    refuse_mostly_faulty(
-        request.path, tally, ("no_ortholog", "negative_ka", "negative_ks")
-    )
+            # Estimators give tiny negative rates for near-identical genes: the pair
+            # holds, the rate does not.
+            numbers = read_numbers(frame[rate])
+            if n_negative := int((numbers < 0).sum()):
+                notes.append(f"{n_negative:,} negative values of {rate} are left empty")
+            frame = frame.assign(**{rate: numbers.where(numbers >= 0)})
     default_kind = request.options.get("kind", "pair")
     table = pd.DataFrame(
         {

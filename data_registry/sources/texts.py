@@ -8,7 +8,12 @@ from typing import Any, Final
 import pandas as pd
 
 from data_registry.errors import InputError, MalformedFileError
-from data_registry.named_columns import HEADER_OPTION, names_match, read_named_table
+from data_registry.named_columns import (
+    HEADER_OPTION,
+    WRONG_WIDTH_OPTION,
+    names_match,
+    read_named_table,
+)
 from data_registry.parsing import Kind, Parsed, Request, Tally
 from data_registry.row_faults import leave_out_rows, refuse_mostly_faulty
 from data_registry.text_files import (
@@ -78,6 +83,7 @@ def parse_texts(request: Request) -> Parsed:
     if asked and asked not in SUBJECTS:
         raise InputError(f"option subject_kind={asked}: say {', '.join(SUBJECTS)}")
     notes: list[str] = []
+    tally = Tally()
     with open_text(request.path) as lines:
         is_json = next((line for line in lines if line.strip()), "").lstrip()[:1] == "{"
     if is_json:
@@ -89,11 +95,12 @@ def parse_texts(request: Request) -> Parsed:
             required=("subject_id", "text"),
             positions=("subject_id", "text"),
             notes=notes,
+            wrong_width=tally,
         )
         names = read_first_row(request.path)
         found = find_column(names, "subject_id", *SYNONYMS["subject_id"])
         subject = request.columns.get("subject_id", found or "")
-    tally = Tally(read=len(frame))
+    tally.read += len(frame)
     frame = leave_out_rows(tally, frame, is_missing(frame["subject_id"]), "no_subject")
     frame = leave_out_rows(tally, frame, is_missing(frame["text"]), "no_text")
     refuse_mostly_faulty(request.path, tally, ("no_subject",))
@@ -180,6 +187,7 @@ KINDS = (
         options={
             "subject_kind": f"what the texts are about: {', '.join(SUBJECTS)}",
             "header": HEADER_OPTION,
+            "wrong_width": WRONG_WIDTH_OPTION,
         },
     ),
 )
