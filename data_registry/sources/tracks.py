@@ -1,6 +1,7 @@
 """bigWig signal tracks: registered by reference, with their mean and coverage."""
 
 import re
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,6 @@ def parse(request: Request) -> Parsed:
         contigs: dict[str, int] = track.chroms()
         tally.read = len(contigs)
         total, covered, unused = _summarise(path, track, contigs)
-        header = track.header()
     except RuntimeError as error:
         raise _damaged(path) from error
     finally:
@@ -72,9 +72,9 @@ def parse(request: Request) -> Parsed:
     ]
     if sum(contigs.values()) > _READ_WHOLE_BP:
         notes.append("mean and covered bases as the file's own summary states them")
-    elif header["nBasesCovered"] != covered:
+    elif (stated := _read_summary(path)[1]) != covered:
         notes.append(
-            f"its own summary states {header['nBasesCovered']:,} covered bases; "
+            f"its own summary states {stated:,} covered bases; "
             f"reading all values gives {covered:,}, which is kept"
         )
     table = pd.DataFrame(
@@ -159,14 +159,29 @@ def _summarise(
             unused.append(contig)
     if whole:
         return total, covered, unused
-    header = track.header()
-    if not header["nBasesCovered"]:
+    total, covered = _read_summary(path)
+    if not covered:
         raise MalformedFileError(
             path,
             "a bigWig whose summary counts no covered base",
             remedy="Write it again with bedGraphToBigWig",
         )
-    return float(header["sumData"]), int(header["nBasesCovered"]), []
+    return total, covered, []
+
+
+def _read_summary(path: Path) -> tuple[float, int]:
+    """Return the sum of all values and the covered bases as the file states them."""
+    # pyBigWig's header() cuts the sum to a whole number, so it is read from the file
+    with path.open("rb") as raw:
+        head = raw.read(64)
+        order = "<" if head[:4] == _MAGIC[0] else ">"
+        (at,) = struct.unpack_from(f"{order}Q", head, 44)
+        raw.seek(at)
+        summary = raw.read(40)
+    if not at or len(summary) < 40:
+        return 0.0, 0
+    covered, _, _, total, _ = struct.unpack(f"{order}Qdddd", summary)
+    return total, covered
 
 
 def detect(path: Path, head: bytes) -> bool:  # noqa: ARG001
