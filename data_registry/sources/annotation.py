@@ -1,8 +1,8 @@
 """Gene models: GFF3 and GTF in the dialects of Ensembl, NCBI, Phytozome, MSU and TAIR.
 
 One reader for all: rows are sorted into genes, transcripts and their parts by type and
-by who names whom as parent; what a dialect leaves out (a gene or mRNA level, exons, UTRs,
-phases) is derived from what it gives, and every such step is counted in the notes.
+by who names whom as parent; what a dialect leaves out (a gene or mRNA level, exons,
+UTRs, phases) is derived from what it gives, and each such step is counted in the notes.
 """
 
 import re
