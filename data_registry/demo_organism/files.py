@@ -103,7 +103,7 @@ def _list_files(folder: Path) -> tuple[DemoFile, ...]:
         ("simulated.genome.fa", "genome", "simulated_genome",
          {"assembly": "simulated"}),
         ("simulated.genes.gff3", "annotation", "simulated_genes", {}),
-        ("simulated.lines.vcf.gz", "panel", "simulated_lines",
+        ("simulated.lines.vcf.gz", "variants", "simulated_lines",
          {"groups": str(data / "simulated.line_groups.tsv")}),
         ("simulated.promoters.bed", "intervals", "simulated_promoters",
          {"interval_kind": "promoter"}),
@@ -236,7 +236,7 @@ def _finish(beside: Path, folder: Path, inputs: str, counts: dict[str, int]) -> 
             shutil.rmtree(folder / name)
         (beside / name).rename(folder / name)
     (beside / "README.txt").replace(folder / "README.txt")
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(manifest, indent=1) + "\n"
     (beside / _MANIFEST).write_text(text, encoding="utf-8")
     (beside / _MANIFEST).replace(folder / _MANIFEST)
 
