@@ -1,0 +1,112 @@
+"""Graph tables as PyTorch Geometric ``HeteroData``."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch_geometric.data import HeteroData
+
+from data_registry.errors import InputError
+from graph_builder.manifest import read_manifest
+from graph_builder.schema import EDGE_TYPES, NODE_TYPES, Attribute
+
+NUMERIC = ("int64", "float64", "bool")
+PLACE = frozenset({"start", "end", "tss"})
+"""Attributes that place a node: no features, because a number of a chromosome's base
+means nothing to a model. They stand in ``start`` and ``end`` of the node type."""
+
+
+def load_hetero(
+    graph: Path, *, leave_out: Collection[str] = (), both_ways: bool = True
+) -> HeteroData:
+    """Load a graph folder.
+
+    Parameters
+    ----------
+    graph
+        The graph's folder.
+    leave_out
+        Edge types (``variant__associated_with__phenotype``) that must not be seen, such
+        as those that a test is made of.
+    both_ways
+        Write symmetric edges in both directions (a self-edge once).
+
+    Returns
+    -------
+    HeteroData
+        For each node type: ``num_nodes``; ``identifier``, a list of names in id order;
+        ``x``, float32, shape (nodes, numeric attributes), 0 where missing; ``x_known``,
+        bool, of that shape, False where missing; ``x_names``; and ``contig`` (list),
+        ``start``, ``end`` (int64, bp, 0-based half-open) where nodes have a place.
+        For each edge type: ``edge_index``, int64, shape (2, edges); ``edge_attr``,
+        ``edge_known`` and ``edge_names`` likewise; and ``edge_row``, int64, the edge's
+        row in its file. Text attributes stay in the files.
+        ``digest`` is the graph's.
+
+    Raises
+    ------
+    InputError
+        ``leave_out`` names no edge type.
+    WorkspaceError
+        There is no readable graph.
+    """
+    if unknown := sorted(set(leave_out) - set(EDGE_TYPES)):
+        raise InputError(
+            f"no edge type {unknown[0]!r}; there are {', '.join(EDGE_TYPES)}"
+        )
+    manifest = read_manifest(graph)
+    data = HeteroData()
+    data.digest = manifest.digest
+    for name, kind in NODE_TYPES.items():
+        table = manifest.table(name)
+        store = data[name]
+        store.num_nodes = table.num_rows
+        store.identifier = table["identifier"].to_pylist()
+        numeric = [
+            one
+            for one in kind.attributes
+            if one.type in NUMERIC and one.name not in PLACE
+        ]
+        store.x, store.x_known = _read_numbers(table, numeric)
+        store.x_names = [one.name for one in numeric]
+        if "contig" in table.column_names:
+            store.contig = table["contig"].to_pylist()
+            store.start = torch.from_numpy(table["start"].to_numpy().copy())
+            store.end = torch.from_numpy(table["end"].to_numpy().copy())
+    for name, edge in EDGE_TYPES.items():
+        if name in leave_out:
+            continue
+        table = manifest.table(name)
+        numeric = [one for one in edge.attributes if one.type in NUMERIC]
+        ends = np.stack([table["source"].to_numpy(), table["target"].to_numpy()])
+        row = np.arange(table.num_rows, dtype=np.int64)
+        if edge.symmetric and both_ways:
+            turned = row[ends[0] != ends[1]]
+            ends = np.concatenate([ends, ends[::-1, turned]], axis=1)
+            row = np.concatenate([row, turned])
+        attributes, known = _read_numbers(table, numeric)
+        store = data[edge.source, edge.relation, edge.target]
+        store.edge_row = torch.from_numpy(row)
+        store.edge_index = torch.from_numpy(np.ascontiguousarray(ends))
+        store.edge_attr = attributes[store.edge_row]
+        store.edge_known = known[store.edge_row]
+        store.edge_names = [one.name for one in numeric]
+    return data
+
+
+def _read_numbers(
+    table: pa.Table, attributes: list[Attribute]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return values (float32, 0 where missing) and whether they are known."""
+    shape = (table.num_rows, len(attributes))
+    values, known = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    for place, attribute in enumerate(attributes):
+        column = table[attribute.name].cast(
+            pa.float64() if attribute.type != "bool" else pa.int8()
+        )
+        here = ~column.is_null().to_numpy()
+        known[:, place] = here
+        values[here, place] = column.drop_null().to_numpy()
+    return torch.from_numpy(values), torch.from_numpy(known)
