@@ -8,6 +8,9 @@ and at parts on two strands. What is written here passes: phases are worked out 
 spans hold their parts, biotypes are of csq's list. In csq's output the gene field holds
 the ``gene_id`` and the transcript field the ``transcript_id``; read both with
 ``decode_identifier``.
+
+Run csq in a process of its own: it keeps its last position in a static variable, so a
+second ``pysam.bcftools.csq`` in one process can stop with "The file is not sorted".
 """
 
 import gzip
