@@ -22,6 +22,7 @@ from data_registry.parsing import Kind, Parsed, Request, Tally
 from data_registry.row_faults import leave_out_rows
 from data_registry.text_files import (
     LINE,
+    MISSING,
     find_column,
     guess_delimiter,
     is_missing,
@@ -48,6 +49,10 @@ _OTHER: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _STRANDS = frozenset("+-.")
+_MISSING_SPELLINGS: Final = sorted(
+    {change(word) for word in MISSING for change in (str.lower, str.upper, str.title)}
+    | {"NaN", "-NaN"}
+)
 _SYRI_TYPES: Final = frozenset({
     "SYN", "SYNAL", "INV", "INVAL", "TRANS", "TRANSAL", "INVTR", "INVTRAL", "DUP",
     "DUPAL", "INVDP", "INVDPAL", "NOTAL", "SNP", "INS", "DEL", "CPL", "CPG", "HDR",
@@ -96,7 +101,12 @@ _GENE_PARTS = re.compile(
 )
 _SAY_KIND: Final = "--option interval_kind=…"
 _MIN_WIDE_COLUMNS = 3
+_MAX_PAIR_COLUMNS = 24
 _LONG_TSS_BP = 500
+_NOT_INTERVALS: Final = (
+    "ref", "alt", "p", "pvalue", "p_value", "beta", "gene_id", "gene", "locus",
+    "transcript_id", "gene_biotype", "biotype",
+)  # fmt: skip
 
 
 # --- options -----------------------------------------------------------------------
@@ -213,8 +223,10 @@ def is_pair_row(row: list[str]) -> bool:
         and looks_whole(row[5])
         and row[3] not in _STRANDS
         and row[5] not in _STRANDS
-        and not (len(row) > 6 and row[3] == row[0] + row[1])
-        and (row[3] == row[0] or row[3][:2] == row[0][:2])
+        and int(row[1]) < int(row[2])
+        and int(row[4]) < int(row[5])
+        and len(row) <= _MAX_PAIR_COLUMNS
+        and (row[3] == row[0] or row[3][:2] == row[0][:2] or not looks_whole(row[3]))
     )
 
 
@@ -454,13 +466,16 @@ def describe_base(frame: pd.DataFrame, *, one_based: bool) -> str | None:
 
 def numeric_or_missing(values: "pd.Series[str]") -> bool:
     """Tell whether a text column holds numbers and missing values only."""
+    distinct = pd.Series(values.head(1000).unique())
+    if not (read_numbers(distinct).notna() | is_missing(distinct)).all():
+        return False
     distinct = pd.Series(values.unique())
     return bool((read_numbers(distinct).notna() | is_missing(distinct)).all())
 
 
 def strand_only(values: "pd.Series[str]") -> bool:
     """Tell whether a text column holds strands only (``+``, ``-``, ``.``)."""
-    return set(values.unique()) <= _STRANDS
+    return set(values.head(1000)) <= _STRANDS and set(values.unique()) <= _STRANDS
 
 
 def clean_strand(values: "pd.Series[str]") -> "pd.Series[str]":
@@ -470,7 +485,8 @@ def clean_strand(values: "pd.Series[str]") -> "pd.Series[str]":
 
 def clean_text(values: "pd.Series[str]") -> "pd.Series[str]":
     """Return text with missing values as None."""
-    return values.where(~is_missing(values), None)
+    # a look-up of the usual spellings: is_missing would lower millions of names
+    return values.where(~values.isin(_MISSING_SPELLINGS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -941,6 +957,7 @@ def read_bigbed(path: Path) -> Rows:
 
 # --- detection ---------------------------------------------------------------------
 
+_LEAST_PLAIN_END = 100
 _BED_ENDINGS = re.compile(
     r"\.(bed\d*|bedgraph|bdg|narrowpeak|broadpeak|gappedpeak)(\.(gz|bgz|xz|bz2))?$"
 )
@@ -962,18 +979,18 @@ def detect(path: Path, head: bytes) -> bool:
             return False
         is_named_bed = bool(_BED_ENDINGS.search(path.name.lower()))
         body = [row for row in rows if is_bed_row(row)]
-        ordered = all(int(row[1]) <= int(row[2]) for row in body)
-        is_triplet = len(rows[0]) == 3 and all(looks_whole(row[0]) for row in body)
-        return is_named_bed or (
-            len(body) == len(rows) and ordered and not (is_triplet and len(rows) < 20)
-        )
+        # numbers alone may be any table; those need positions such as genes have
+        is_plain = any(looks_whole(row[0]) for row in body)
+        least = _LEAST_PLAIN_END if is_plain else 0
+        ordered = all(least <= int(row[2]) > int(row[1]) for row in body)
+        return is_named_bed or (len(body) == len(rows) and ordered)
     names = rows[0]
     return (
         find_column(names, *_CONTIG) is not None
         and find_column(names, *_START) is not None
         and find_column(names, *_END) is not None
         and len(rows) > 1
-        and find_column(names, "ref", "alt", "p", "pvalue", "p_value", "beta") is None
+        and find_column(names, *_NOT_INTERVALS) is None
     )
 
 

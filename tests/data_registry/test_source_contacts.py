@@ -239,6 +239,8 @@ def test_wrong_resolution_is_refused(tmp_path):
     ("name", "text", "expected"),
     [
         ("x.bedpe", "1\t5\t9\t1\t15\t19\tx\t3\n", True),
+        ("x.bg2", "chr1\t0\t9\tchr10\t9\t20\t4\n", True),
+        ("x.hap", "0\t0\t1\t0\t0\t1\t1\t0\n" + "1\t1\t0\t0\t1\t1\t0\t0\n", False),
         ("x.matrix", "0\t1\t5\n0\t2\t6\n", True),
         ("x.txt", "chrom1,start1,end1,chrom2,start2,end2,count\na,1,2,a,3,4,5\n", True),
         ("x.bed", "1\t5\t9\n", False),

@@ -302,7 +302,9 @@ def build_bigbed(
     ("name", "text", "expected"),
     [
         ("x.bed", "1\t5\t9\n", True),
-        ("x.txt", "1\t5\t9\n" * 30, True),
+        ("x.txt", "chr1\t5\t9\n" * 30, True),
+        ("x.txt", "1\t1\t2\t0.06\n" * 30, False),
+        ("x.bed", "chr1\t0\t9\tchr10\t9\t20\t4\n", False),
         ("x.txt", "Chrom\tFrom\tTo\tState\n1\t1\t5\t8\n", True),
         ("x.gff", "1\tm\trepeat\t1\t5\t.\t.\t.\t.\n", True),
         ("x.gff", "1\tm\tgene\t1\t5\t.\t+\t.\tID=g\n", False),
