@@ -194,14 +194,14 @@ def open_text(path: Path) -> TextIO:
         It is truncated, damaged or binary (the latter two partly while reading).
     """
     stream = open_binary(path)
-    head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
-    encoding = _encoding_of(head)
-    if encoding == "utf-8-sig":
-        try:
+    try:
+        head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+        encoding = _encoding_of(head)
+        if encoding == "utf-8-sig":
             _refuse_binary(path, head)
-        except MalformedFileError:
-            stream.close()
-            raise
+    except MalformedFileError:
+        stream.close()
+        raise
     return io.TextIOWrapper(stream, encoding=encoding, errors="cisgraph_latin1")
 
 
@@ -263,7 +263,8 @@ def guess_delimiter(lines: Sequence[str]) -> str:
     """Guess the delimiter of some rows: tab, comma, semicolon, ``|`` or white space.
 
     The first of these that stands equally often (and at least once) in every row wins;
-    failing that, the first that stands in every row; ``" "`` means runs of white space.
+    failing that, the first that stands in every row, else the first in the first row;
+    ``" "`` means runs of white space.
     """
     rows = [line for line in lines if line.strip()]
     candidates = ("\t", ",", ";", "|")
@@ -276,7 +277,8 @@ def guess_delimiter(lines: Sequence[str]) -> str:
             return delimiter
     if rows and min(len(row.split()) for row in rows) > 1:
         return " "
-    return "\t"
+    # A quoted field over two lines breaks every count: go by the header.
+    return next((d for d in candidates if rows and d in rows[0]), "\t")
 
 
 def _unquoted(row: str) -> str:
