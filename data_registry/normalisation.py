@@ -447,14 +447,15 @@ def left_align_frequencies(
     """Bring a table of alleles to the key that variants are compared by.
 
     The key is ``(contig, start, ref, alt)`` with ``start``, ``ref`` and ``alt`` as in
-    ``Normalised.minimal``: 0-based, upper case, no anchor base (``ref`` is ``""`` for an
-    insertion, ``alt`` is ``""`` for a deletion), left-aligned.
+    ``Normalised.minimal``: 0-based, upper case, no anchor base (``ref`` is ``""`` for
+    an insertion, ``alt`` is ``""`` for a deletion), left-aligned.
 
     A row whose REF is not what the genome reads stays as it is (it can meet no checked
     variant). Allele counts (columns ``ac`` and ``an``) of a row whose ALT is what the
-    genome reads are turned round, ``an - ac`` copies of the other allele, as PLINK files
-    do not say which allele is the reference; this only where the site has one ALT and
-    at least 95 % of all rows on known bases fit the genome one way or the other. Counts
+    genome reads are turned round, ``an - ac`` copies of the other allele, as PLINK
+    files do not say which allele is the reference; this only where the site has one ALT
+    and at least 95 % of all rows on known bases fit the genome one way or the other.
+    Counts
     of rows that come to the same key (and panel and group) are put together: ``ac``
     added up, ``an`` the largest, ``ac`` at most ``an``.
 

@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pysam
 import pysam.bcftools
@@ -12,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_registry.errors import InputError
-from data_registry.normalisation import Normalised, Strings, normalise
+from data_registry.normalisation import (
+    Normalised,
+    Strings,
+    left_align_frequencies,
+    normalise,
+    trim,
+)
 
 Allele = tuple[int, str, str]
 
@@ -286,3 +293,83 @@ def test_every_real_allele_comes_out_as_bcftools_norm_writes_it(
     assert n_changed > 3_000
     differ = {i: (given_[i], ours[i], theirs[i]) for i in ours if ours[i] != theirs[i]}
     assert not differ
+
+
+# --- tables of alleles -----------------------------------------------------------
+
+
+def test_trimming_without_a_genome_by_hand():
+    found = trim(
+        np.array([10, 10, 10, 10, 10]),
+        Strings.of(["CAA", "ca", "ACG", "A", "A"]),
+        Strings.of(["CA", "CAGA", "ATG", "<DEL>", "A"]),
+    )
+    assert found.start.tolist() == [11, 11, 11, 10, 10]
+    assert found.ref.to_list() == ["A", "", "C", "A", "A"]
+    assert found.alt.to_list() == ["", "AG", "T", "<DEL>", "A"]
+
+
+GENOME = {"one": b"GGACACACTNNNN", "two": b"acgtacgt"}
+
+
+def fetch(name: str) -> np.ndarray:
+    return np.frombuffer(GENOME[name], np.uint8)
+
+
+def frame_of(rows: list[tuple[object, ...]], columns: str) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def test_frequencies_meet_the_variants_they_belong_to():
+    table = frame_of(
+        [
+            ("one", 6, "AC", "", 1, 10),  # the same deletion, twice, in two places
+            ("two", 0, "A", "C", 2, 10),
+            ("one", 3, "CAC", "C", 3, 8),
+            ("one", 9, "C", "A", 4, 10),  # the genome is N here
+        ],
+        "contig start ref alt ac an",
+    )
+    before = table.copy()
+    found = left_align_frequencies(table, fetch)
+    pd.testing.assert_frame_equal(table, before)
+    assert found.to_numpy().tolist() == [
+        ["one", 2, "AC", "", 4, 10],
+        ["two", 0, "A", "C", 2, 10],
+        ["one", 9, "C", "A", 4, 10],
+    ]
+    counts = {"moved": 2, "turned": 0, "merged": 1, "ref_mismatch": 0, "off_contig": 0}
+    assert found.attrs["left_alignment"] == counts
+
+
+def test_alleles_the_wrong_way_round_are_turned_only_where_the_rest_fits():
+    rows: list[tuple[object, ...]] = [
+        ("two", i, "ACGTACGT"[i], "CATGCATG"[i], 1, 10) for i in range(8)
+    ]
+    turned = [*rows[:7], ("two", 7, "G", "T", 9, 10)]
+    names = "contig start ref alt ac an"
+    found = left_align_frequencies(frame_of(turned, names), fetch)
+    assert found.to_numpy().tolist()[:7] == [list(row) for row in rows[:7]]
+    assert found.to_numpy().tolist()[7] == ["two", 7, "T", "G", 1, 10]
+    # on a wrong build some alleles fit by chance: none is turned
+    wrong = [("two", i, "GTACGTAC"[i], "ACTTACAA"[i], 1, 10) for i in range(8)]
+    found = left_align_frequencies(frame_of(wrong, names), fetch)
+    assert found.to_numpy().tolist() == [list(row) for row in wrong]
+    assert found.attrs["left_alignment"]["ref_mismatch"] == 8
+    # scores have no copies to turn round
+    scores = frame_of([("two", 7, "G", "T", 0.5)], "contig start ref alt value")
+    assert left_align_frequencies(scores, fetch).to_numpy().tolist() == [
+        ["two", 7, "G", "T", 0.5]
+    ]
+
+
+def test_rows_without_counts_or_place_are_kept():
+    table = frame_of(
+        [("one", 6, "AC", "", None, None), ("one", 12, "NN", "N", 1, 2)],
+        "contig start ref alt ac an",
+    ).astype({"ac": "Int32", "an": "Int32"})
+    found = left_align_frequencies(table, fetch)
+    assert found["start"].tolist() == [2, 12]
+    assert found["ac"].isna().tolist() == [True, False]
+    assert found.attrs["left_alignment"]["off_contig"] == 1
+    assert len(left_align_frequencies(table[:0], fetch)) == 0
