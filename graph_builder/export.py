@@ -112,11 +112,12 @@ def _known(given: Collection[str] | None, known: Collection[str]) -> list[str]:
 
 def _are_in(table: pa.Table, region: Region) -> np.ndarray:
     end = np.iinfo(np.int64).max if region.end is None else region.end
-    return (
+    inside: np.ndarray = (
         (table["contig"].to_numpy(zero_copy_only=False) == region.contig)
         & (table["start"].to_numpy() < end)
         & (table["end"].to_numpy() > region.start)
     )
+    return inside
 
 
 def build_networkx(part: Part) -> "nx.MultiDiGraph[str]":

@@ -45,9 +45,10 @@ def validate(graph: Path) -> list[Problem]:
         There is no readable manifest.
     """
     manifest = read_manifest(graph)
-    problems: list[Problem] = []
-    for name in sorted(set(manifest.types) ^ set(TYPES)):
-        problems.append(Problem(name, "is in the manifest or the schema, not in both"))
+    problems = [
+        Problem(name, "is in the manifest or the schema, not in both")
+        for name in sorted(set(manifest.types) ^ set(TYPES))
+    ]
     for name, kind in TYPES.items():
         if name in manifest.types:
             problems += [
