@@ -57,11 +57,16 @@ class Parsed:
         Counts of the file's data rows.
     notes
         Sentences worth showing to the user: dialect found, columns used, unit assumed.
+    files
+        Files the parser wrote (below ``Request.workspace``), by the name under which
+        they are kept beside the source; the store moves them on success and deletes
+        them on failure.
     """
 
     tables: dict[str, pd.DataFrame]
     tally: Tally
     notes: list[str] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

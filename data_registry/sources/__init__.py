@@ -1,0 +1,1 @@
+"""The kinds of source we can register, one file for each family."""

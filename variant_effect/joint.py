@@ -1,0 +1,224 @@
+"""Consequences of alleles that stand on one haplotype, called together.
+
+Two alleles in one codon, or a frameshift and the indel that mends it, say something else
+together than alone. Where genotypes are phased, haploid or homozygous, ``bcftools csq``
+walks every haplotype through every transcript and reports such groups.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from data_registry.canonical_gff import decode_identifier
+from variant_effect.alleles import AlleleTable
+from variant_effect.consequences import (
+    ConsequenceCaller,
+    Consequences,
+    joined_bytes,
+    run_csq,
+    so_term,
+)
+
+MAX_LISTED = 5
+"""Groups listed for one allele."""
+
+_COLUMNS = ("joint_consequence", "joint_amino_acids", "joint_alleles")
+_CODING = (
+    "frameshift", "stop", "start", "inframe", "protein_altering", "missense",
+    "synonymous", "coding_sequence", "splice",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class JointCaller:
+    """Calls alleles of one haplotype together, chunk by chunk."""
+
+    caller: ConsequenceCaller
+
+    def call(
+        self,
+        alleles: AlleleTable,
+        consequences: Consequences,
+        lines: bytes,
+        table: pa.Table | None,
+    ) -> dict[str, pa.Array]:
+        """Return the joint columns, one value an allele.
+
+        Parameters
+        ----------
+        alleles, consequences
+            The chunk and what its alleles do alone.
+        lines
+            The chunk's records; empty to skip joint calling.
+        table
+            The records as read, for their number.
+        """
+        n = len(alleles)
+        empty = {name: pa.nulls(n, pa.string()) for name in _COLUMNS}
+        if not lines or table is None:
+            return empty
+        genotypes = read_genotypes(lines)
+        if genotypes is None or len(genotypes[0]) != len(table):
+            return empty
+        codes, terms = _factorised(consequences.term)
+        coding = np.array([any(word in term for word in _CODING) for term in terms] or [False])
+        rows = np.flatnonzero(alleles.small & coding[codes]) if len(terms) else np.zeros(0, int)
+        if len(rows) < 2:
+            return empty
+        found: list[list[tuple[str, str, str]]] = [[] for _ in range(n)]
+        tables = np.array([self.caller.codon_tables.get(c, 1) for c in alleles.contigs])
+        for code in np.unique(tables[alleles.contig[rows]]).tolist():
+            part = rows[tables[alleles.contig[rows]] == code]
+            self._call_code(alleles, consequences, part, genotypes, code, found)
+        columns: list[list[str | None]] = [[None] * n for _ in _COLUMNS]
+        for i, groups in enumerate(found):
+            if groups:
+                shown = sorted(set(groups))[:MAX_LISTED]
+                for k in range(len(_COLUMNS)):
+                    columns[k][i] = ",".join(group[k] for group in shown)
+        return {
+            name: pa.array(values, pa.string())
+            for name, values in zip(_COLUMNS, columns, strict=True)
+        }
+
+    def _call_code(
+        self,
+        alleles: AlleleTable,
+        consequences: Consequences,
+        rows: np.ndarray,
+        genotypes: tuple[pa.Array, int],
+        code: int,
+        found: list[list[tuple[str, str, str]]],
+    ) -> None:
+        record = np.unique(alleles.record[rows])
+        first = np.searchsorted(alleles.record, record)
+        order = np.lexsort((alleles.pos[first], alleles.contig[first]))
+        record, first = record[order], first[order]
+        names = pa.array(alleles.contigs)
+        alt = _alts_by_record(alleles, record)
+        text = pc.binary_join_element_wise(
+            names.take(pa.array(alleles.contig[first])),
+            pc.cast(pa.array(alleles.pos[first]), pa.string()),
+            ".",
+            alleles.ref.take(pa.array(first)),
+            alt,
+            ".\t.\t.\tGT",
+            genotypes[0].take(pa.array(alleles.source_record[record])),
+            "\t",
+        )
+        with tempfile.TemporaryDirectory(prefix="cisgraph-csq-") as folder:
+            sites, gff, out = (Path(folder) / x for x in ("in.vcf", "g.gff3", "out.vcf"))
+            if not self.caller.write_genes(alleles, rows, gff):
+                return
+            used = [alleles.contigs[c] for c in np.unique(alleles.contig[rows]).tolist()]
+            samples = "\t".join(f"s{i}" for i in range(genotypes[1]))
+            body = joined_bytes(pc.binary_join_element_wise(text, "", "\n"))
+            run_csq(
+                self.caller.fasta, gff, sites, out, used, body,
+                "-p", "s", "-C", str(code), "-n", "64", columns=f"\tFORMAT\t{samples}",
+            )  # fmt: skip
+            compounds = _read_compounds(out)
+        key_of: dict[tuple[str, int, str, str], int] = {}
+        for i, chrom, pos, ref, alt_ in zip(
+            rows.tolist(),
+            names.take(pa.array(alleles.contig[rows])).to_pylist(),
+            alleles.pos[rows].tolist(),
+            alleles.ref.take(pa.array(rows)).to_pylist(),
+            alleles.alt.take(pa.array(rows)).to_pylist(),
+            strict=True,
+        ):
+            key_of[chrom, pos, ref.upper(), alt_.upper()] = i
+        for chrom, entry in compounds:
+            cells = entry.split("|")
+            transcript = decode_identifier(cells[2])
+            members = []
+            for part in cells[6].split("+"):
+                place, _, new = part.partition(">")
+                at = len(place) - len(place.lstrip("0123456789"))
+                members.append(
+                    key_of.get((chrom, int(place[:at]), place[at:].upper(), new.upper()))
+                )
+            group = (so_term(cells[0]), cells[5], cells[6])
+            for i in members:
+                if i is not None and transcript == consequences.transcript[i]:
+                    found[i].append(group)
+
+
+def read_genotypes(lines: bytes) -> tuple[pa.Array, int] | None:
+    """Return the GT columns of each record joined by tabs, and the number of samples.
+
+    None where the records have no samples or GT is not their first FORMAT field.
+    """
+    n_columns = lines.split(b"\n", 1)[0].rstrip(b"\r").count(b"\t") + 1
+    n_samples = n_columns - 9
+    if n_samples < 1:
+        return None
+    names = [f"c{i}" for i in range(n_columns)]
+    table = pa_csv.read_csv(
+        pa.BufferReader(lines),
+        read_options=pa_csv.ReadOptions(
+            column_names=names, block_size=max(len(lines) + 1, 1 << 20), use_threads=False
+        ),
+        parse_options=pa_csv.ParseOptions(delimiter="\t", quote_char=False),
+        convert_options=pa_csv.ConvertOptions(
+            include_columns=names[8:], column_types=dict.fromkeys(names[8:], pa.string()),
+            strings_can_be_null=False, check_utf8=False,
+        ),
+    ).combine_chunks()  # fmt: skip
+    formats = pc.unique(table["c8"]).to_pylist()
+    if not all(f == "GT" or f.startswith("GT:") for f in formats):
+        return None
+    columns = []
+    for name in names[9:]:
+        column = table[name]
+        if formats != ["GT"]:
+            column = pc.replace_substring_regex(column, "[:\r].*", "")
+        columns.append(column.combine_chunks())
+    if len(columns) == 1:
+        return columns[0], 1
+    return pc.binary_join_element_wise(*columns, "\t"), n_samples
+
+
+def _alts_by_record(alleles: AlleleTable, record: np.ndarray) -> pa.Array:
+    first = np.searchsorted(alleles.record, record, side="left")
+    last = np.searchsorted(alleles.record, record, side="right")
+    sizes = last - first
+    rows = np.repeat(first, sizes) + (
+        np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    )
+    lists = pa.ListArray.from_arrays(
+        pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32)), alleles.alt.take(pa.array(rows))
+    )
+    return pc.binary_join(lists, ",")
+
+
+def _read_compounds(path: Path) -> list[tuple[str, str]]:
+    """Return ``(contig, entry)`` of csq's entries that join several alleles."""
+    out: list[tuple[str, str]] = []
+    with path.open() as file:
+        for line in file:
+            if line.startswith("#"):
+                continue
+            chrom, _, _, _, _, _, _, info, _ = line.split("\t", 8)
+            if "+" not in info:
+                continue
+            start = info.find("BCSQ=")
+            if start < 0:
+                continue
+            for entry in info[start + 5 :].split(";", 1)[0].split(","):
+                if entry.count("|") == 6 and "+" in entry.rpartition("|")[2]:
+                    out.append((chrom, entry))
+    return out
+
+
+def _factorised(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    import pandas as pd
+
+    codes, distinct = pd.factorize(values)
+    return codes, [str(value) for value in distinct]
+

@@ -1,0 +1,255 @@
+"""What scoring needs from a workspace, worked out once and kept by digest.
+
+``models/consequence-<digest>/`` holds the canonical GFF, ``models/markov-<digest>/`` the
+Markov model and the scores of random changes. A digest covers the genome, the annotation
+and the code's version, so a changed source is never answered with an old model.
+"""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_registry.canonical_gff import write_canonical_gff
+from data_registry.contigs import ContigNames
+from data_registry.genome import Genome
+from data_registry.normalisation import Alleles, normalise
+from data_registry.store import Store
+from data_registry.translation import parse_codon_tables
+from data_registry.workspace import Workspace
+from graph_builder.manifest import current_graph
+from variant_effect.alleles import SMALL, AlleleTable
+from variant_effect.consequences import ConsequenceCaller, GeneBlocks
+from variant_effect.markov import Background, MarkovModel
+from variant_effect.scorers.base import Material
+from variant_effect.scorers.markov import background_class
+
+GFF_FILE = "canonical.gff3"
+LEFT_OUT_FILE = "left_out_transcripts.tsv"
+BACKGROUND_SEED = 20_261_121
+BACKGROUND_SNVS = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Paths and names that let any process open the material for scoring.
+
+    Parameters
+    ----------
+    digest
+        Covers everything a score depends on: all current sources, the graph, the code.
+    """
+
+    workspace: Path
+    assembly: str
+    genome: Path
+    contig_names: ContigNames
+    consequence: Path
+    markov: Path
+    codon_tables: dict[str, int]
+    graph: Path | None
+    digest: str
+
+    def open(self, connection: duckdb.DuckDBPyConnection) -> Material:
+        """Load the material in this process."""
+        genome = Genome(self.assembly, self.genome)
+        return Material(
+            workspace=self.workspace,
+            connection=connection,
+            genome=genome,
+            contig_names=self.contig_names,
+            caller=make_caller(
+                connection, genome, self.consequence / GFF_FILE, self.codon_tables
+            ),
+            markov=MarkovModel.load(self.markov / "model.npz"),
+            background=Background.load(self.markov / "background.parquet"),
+            graph=self.graph,
+        )
+
+
+def prepare(store: Store, *, on_step: Callable[[str], None] = lambda _: None) -> Prepared:
+    """Fit and write what is missing; return where everything stands.
+
+    Raises
+    ------
+    MissingLayerError
+        No genome is registered. (Without an annotation every allele is intergenic.)
+    """
+    workspace = store.workspace
+    sources = store.sources()
+    genome = store.genome()
+    code = version("cisgraph")
+    of_kind = {
+        kind: sorted((s.sha256, json.dumps(s.options, sort_keys=True)) for s in sources
+                     if s.kind == kind)
+        for kind in ("genome", "annotation", "contig_synonyms")
+    }  # fmt: skip
+    codon_tables: dict[str, int] = {}
+    for source in sources:
+        if source.kind == "annotation":
+            given = parse_codon_tables(source.options.get("codon_tables", ""))
+            resolved = store.contig_names().resolve(given)
+            codon_tables |= {own: given[n] for n, own in resolved.items() if own}
+    layers = _digest([of_kind, code])
+    consequence = workspace.models / f"consequence-{layers[:16]}"
+    if not (consequence / GFF_FILE).is_file():
+        on_step("writing the canonical gene models")
+        _write_whole_folder(consequence, lambda folder: _write_models(store, genome, folder))
+    markov = workspace.models / f"markov-{layers[:16]}"
+    if not (markov / "background.parquet").is_file():
+        on_step("fitting the Markov model and its background")
+        caller = make_caller(
+            store.connection, genome, consequence / GFF_FILE, codon_tables
+        )
+        _write_whole_folder(markov, lambda folder: _fit(genome, caller, folder))
+    graph = current_graph(workspace.graph)
+    everything = [
+        sorted((s.name, s.kind, s.sha256, json.dumps(s.options, sort_keys=True),
+                json.dumps(s.columns, sort_keys=True)) for s in sources),
+        graph.name if graph else "", code,
+    ]  # fmt: skip
+    return Prepared(
+        workspace.path, genome.assembly, genome.path, store.contig_names(), consequence,
+        markov, codon_tables, graph, _digest(everything),
+    )  # fmt: skip
+
+
+def make_caller(
+    connection: duckdb.DuckDBPyConnection,
+    genome: Genome,
+    gff: Path,
+    codon_tables: dict[str, int],
+) -> ConsequenceCaller:
+    """Read transcripts and genes into a consequence caller."""
+    transcripts = connection.execute(
+        "SELECT transcript_id, gene_id, is_canonical FROM transcripts ORDER BY ALL"
+    ).df()
+    genes = connection.execute(
+        "SELECT DISTINCT ON (gene_id) gene_id, symbol, contig, start, \"end\", strand "
+        "FROM genes ORDER BY gene_id, contig, start"
+    ).df()
+    spans: dict[
+        str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]
+    ] = {}
+    for contig, group in genes.groupby("contig", sort=True):
+        ordered = group.sort_values(["start", "end", "gene_id"])
+        spans[str(contig)] = (
+            ordered["start"].to_numpy(np.int64),
+            ordered["end"].to_numpy(np.int64),
+            np.where(ordered["strand"] == "-", -1, 1).astype(np.int8),
+            ordered.index.to_numpy(np.int64),
+        )
+    canonical = transcripts.loc[transcripts["is_canonical"].fillna(False).astype(bool)]
+    return ConsequenceCaller(
+        fasta=genome.path,
+        genes=GeneBlocks.read(gff),
+        gene_of=dict(zip(transcripts["transcript_id"], transcripts["gene_id"], strict=True)),
+        canonical=frozenset(canonical["transcript_id"]),
+        spans=spans,
+        gene_ids=genes["gene_id"].tolist(),
+        symbols=dict(zip(genes["gene_id"], genes["symbol"].fillna(""), strict=True)),
+        codon_tables=codon_tables,
+    )
+
+
+def table_of(contig: str, genome: Genome, minimal: Alleles) -> AlleleTable:
+    """Make a table of already checked alleles of one contig (minimal form)."""
+    import pyarrow as pa
+
+    n = len(minimal)
+    contigs = tuple(genome)
+    both = normalise(genome.contig(contig), minimal.start, minimal.ref, minimal.alt)
+    empty = pa.array([""] * n)
+    return AlleleTable(
+        source_record=np.arange(n, dtype=np.int32),
+        record=np.arange(n, dtype=np.int32),
+        alt_index=np.ones(n, np.int16),
+        chrom=empty,
+        pos=minimal.start + 1,
+        ref=empty,
+        alt=empty,
+        contig=np.full(n, contigs.index(contig), np.int32),
+        contigs=contigs,
+        status=np.zeros(n, np.uint8),
+        lane=np.full(n, SMALL, np.uint8),
+        start=both.minimal.start,
+        min_ref=both.minimal.ref,
+        min_alt=both.minimal.alt,
+        norm_start=both.vcf.start,
+        norm_ref=both.vcf.ref,
+        norm_alt=both.vcf.alt,
+        end=both.minimal.start + both.minimal.ref.lengths,
+        info=[""] * n,
+    )
+
+
+def _fit(genome: Genome, caller: ConsequenceCaller, folder: Path) -> None:
+    contigs = {name: genome.contig(name) for name in genome}
+    model = MarkovModel.fit(contigs)
+    model.save(folder / "model.npz")
+
+    def classify(contig: str, alleles: Alleles) -> NDArray[np.object_]:
+        classes = np.empty(len(alleles), dtype=object)
+        for first in range(0, len(alleles), 200_000):
+            rows = np.arange(first, min(first + 200_000, len(alleles)))
+            part = Alleles(alleles.start[rows], alleles.ref.take(rows), alleles.alt.take(rows))
+            terms = caller.call(table_of(contig, genome, part)).term
+            classes[rows] = [background_class(term) for term in terms]
+        return classes
+
+    background = Background.build(
+        model, contigs, classify, seed=BACKGROUND_SEED, limit=BACKGROUND_SNVS
+    )
+    background.save(folder / "background.parquet")
+
+
+def _write_models(store: Store, genome: Genome, folder: Path) -> None:
+    db = store.connection
+    tables = [
+        db.execute(f"SELECT * EXCLUDE source_id FROM {name}").df()  # noqa: S608
+        for name in ("genes", "transcripts", "features")
+    ]
+    left_out = write_canonical_gff(
+        *tables, {name: name for name in genome}, folder / GFF_FILE
+    )
+    left_out.to_csv(folder / LEFT_OUT_FILE, sep="\t", index=False)
+
+
+def _write_whole_folder(target: Path, write: Callable[[Path], None]) -> None:
+    """Fill a folder beside the target, then rename it; a killed run leaves nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    beside.mkdir()
+    try:
+        write(beside)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def left_out_transcripts(prepared: Prepared) -> pd.DataFrame:
+    """Return the transcripts that cannot be used for consequences, with the reason."""
+    return pd.read_csv(prepared.consequence / LEFT_OUT_FILE, sep="\t", dtype=str)
+
+
+def open_registry(workspace: Path) -> duckdb.DuckDBPyConnection:
+    """Open a workspace's registry read-only, with one thread, for a scoring process."""
+    connection = Workspace(workspace).connect(read_only=True)
+    connection.execute("SET threads = 1")
+    return connection
+

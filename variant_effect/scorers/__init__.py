@@ -1,0 +1,32 @@
+"""One file a scorer; each adds named columns with unit, direction and range.
+
+To add a scorer, write ``variant_effect/scorers/<name>.py`` with a class that keeps the
+``Scorer`` protocol below, and name it in ``ALL``; ``tests/contracts.py`` then holds it to
+the common laws. ``docs/scorers.md`` walks through an example.
+"""
+
+from variant_effect.scorers.base import Material, Scorer
+from variant_effect.scorers.conservation import ConservationScorer
+from variant_effect.scorers.frequency import FrequencyScorer
+from variant_effect.scorers.genes import GeneScorer
+from variant_effect.scorers.gwas import GwasScorer
+from variant_effect.scorers.markov import MarkovScorer
+from variant_effect.scorers.motif import MotifScorer
+from variant_effect.scorers.prior import PriorScorer
+from variant_effect.scorers.regulatory import RegulatoryScorer
+from variant_effect.scorers.tables import TableScorer
+
+ALL: tuple[type[Scorer], ...] = (
+    MarkovScorer,
+    MotifScorer,
+    RegulatoryScorer,
+    ConservationScorer,
+    FrequencyScorer,
+    GwasScorer,
+    TableScorer,
+    GeneScorer,
+    PriorScorer,
+)
+"""In this order: the prior reads the columns of those before it."""
+
+__all__ = ["ALL", "Material", "Scorer"]
