@@ -182,6 +182,7 @@ def test_laws(case: tuple[str, list[Allele]]):
     assert [rows(run(contig, [a]), "minimal")[0] for a in alleles] == minimal
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ACGT", max_size=4), max_size=9), st.data())
 def test_strings_round_trip(values: list[str], data: st.DataObject):
     packed = Strings.of(values)
@@ -220,6 +221,47 @@ def read_genome(path: Path) -> dict[str, np.ndarray]:
             else:
                 parts.append(line.strip())
     return {k: np.frombuffer("".join(v).encode(), np.uint8) for k, v in genome.items()}
+
+
+@pytest.mark.peer
+def test_short_repetitive_contigs_as_bcftools_norm_writes_them(tmp_path: Path):
+    """Repeats that reach the contig's start, N runs, and soft-masked bases."""
+    rng = np.random.default_rng(11)
+    contigs, alleles = {}, []
+    for i in range(40):
+        letters = list(("ACNa", "AC", "Aa", "ACGTN")[i % 4])
+        contigs[f"c{i}"] = contig = "".join(rng.choice(letters, rng.integers(8, 30)))
+        for _ in range(60):
+            start = int(rng.integers(0, len(contig)))
+            ref = contig[start : start + int(rng.integers(1, 7))]
+            alt = "".join(rng.choice(letters, rng.integers(1, 7)))
+            if ref.upper() != alt.upper():
+                alleles.append((f"c{i}", start, ref, alt))
+    fasta, source = tmp_path / "genome.fa", tmp_path / "in.vcf"
+    fasta.write_text("".join(f">{k}\n{v}\n" for k, v in contigs.items()))
+    pysam.faidx(str(fasta))
+    source.write_text(
+        "##fileformat=VCFv4.2\n"
+        + "".join(f"##contig=<ID={k},length={len(v)}>\n" for k, v in contigs.items())
+        + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        + "".join(
+            f"{contig}\t{start + 1}\t{i}\t{ref}\t{alt}\t.\t.\t.\n"
+            for i, (contig, start, ref, alt) in enumerate(alleles)
+        )
+    )
+    written = pysam.bcftools.norm("-f", str(fasta), str(source))
+    n_moved = n_at_start = 0
+    for line in written.splitlines():
+        if line.startswith("#"):
+            continue
+        name, pos, key, ref, alt = line.split("\t", 5)[:5]
+        given_ = alleles[int(key)]
+        found = run(contigs[name], [given_[1:]])
+        assert rows(found, "vcf") == [(int(pos) - 1, ref.upper(), alt.upper())], given_
+        n_moved += int(pos) - 1 < given_[1]
+        n_at_start += int(pos) == 1 and len(ref) != len(alt)
+    assert n_moved > 200
+    assert n_at_start > 200
 
 
 @pytest.mark.realdata
