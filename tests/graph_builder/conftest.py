@@ -21,4 +21,6 @@ def toy_genome():
 @pytest.fixture(scope="session")
 def toy_graph(tmp_path_factory, toy_genome):
     """The graph of ``ROWS``; tests only read it."""
-    return build_graph(make_registry(ROWS), toy_genome, tmp_path_factory.mktemp("graph"))
+    return build_graph(
+        make_registry(ROWS), toy_genome, tmp_path_factory.mktemp("graph")
+    )

@@ -121,7 +121,11 @@ def test_motifs(toy_graph):
         ("g1", "c1:1501-1900:peak", "M1"),
     }
     for hit in hits.values():
-        assert (hit["hit_start"], hit["hit_end"], hit["hit_strand"]) == (1600, 1608, "+")
+        assert (hit["hit_start"], hit["hit_end"], hit["hit_strand"]) == (
+            1600,
+            1608,
+            "+",
+        )
         assert hit["p_value"] == pytest.approx(4**-8)
     changes = edges(toy_graph, "variant__in__cre")
     lost = changes["c1:1603:T:C", "c1:1501-1900:peak"]
@@ -336,8 +340,9 @@ def test_an_incremental_build_equals_a_full_one(
     column, value = CHANGES[table]
     rows[table][0][column] = value
     shutil.copytree(built_before, tmp_path / "graphs")
-    quick = build_graph(make_registry(rows), toy_genome, tmp_path / "graphs")
-    whole = build_graph(make_registry(rows), toy_genome, tmp_path / "new")
+    registry = make_registry(rows)
+    quick = build_graph(registry, toy_genome, tmp_path / "graphs")
+    whole = build_graph(registry, toy_genome, tmp_path / "new")
     assert quick.digest == whole.digest
     assert {r.digest for r in quick.types.values()} == {
         r.digest for r in whole.types.values()
@@ -361,12 +366,15 @@ def test_a_changed_sequence_rebuilds_what_reads_it(built_before, tmp_path):
     assert len(edges(quick, "tf__motif_in__cre")) == 3
     built = {step.type for step in quick.steps if step.state == "built"}
     assert "gene__linked_to__cre" not in built
-    assert quick.digest == build_graph(
-        make_registry(ROWS), genome, tmp_path / "new"
-    ).digest
+    assert (
+        quick.digest
+        == build_graph(make_registry(ROWS), genome, tmp_path / "new").digest
+    )
 
 
-def test_parameters_rebuild_the_steps_that_name_them(built_before, toy_genome, tmp_path):
+def test_parameters_rebuild_the_steps_that_name_them(
+    built_before, toy_genome, tmp_path
+):
     shutil.copytree(built_before, tmp_path / "graphs")
     wide = BuildParameters(near_gene_bp=0)
     quick = build_graph(

@@ -28,7 +28,9 @@ def correlate_slowly(matrix, method, min_abs_r, top_k):
     }
 
 
-@pytest.mark.parametrize(("name", "method"), [("pearson", pearsonr), ("spearman", spearmanr)])
+@pytest.mark.parametrize(
+    ("name", "method"), [("pearson", pearsonr), ("spearman", spearmanr)]
+)
 @pytest.mark.parametrize("min_abs_r", [0.0, 0.5])
 @pytest.mark.parametrize("block_values", [60, 10_000])
 def test_pairs_are_those_of_the_slow_way(
@@ -40,9 +42,9 @@ def test_pairs_are_those_of_the_slow_way(
     matrix = rng.normal(size=(25, 3)) @ factor + rng.normal(size=(25, 8))
     expected = correlate_slowly(matrix, method, min_abs_r, top_k=4)
     found = correlate_genes(matrix, method=name, min_abs_r=min_abs_r, top_k=4)
-    assert list(zip(found.first.tolist(), found.second.tolist(), strict=True)) == sorted(
-        expected
-    )
+    assert list(
+        zip(found.first.tolist(), found.second.tolist(), strict=True)
+    ) == sorted(expected)
     for i, j, r, rank in zip(
         found.first, found.second, found.correlation, found.mutual_rank, strict=True
     ):
@@ -56,7 +58,5 @@ def test_constant_genes_are_counted_and_scaling_changes_nothing():
     assert found.n_constant == 1
     # by hand: deviations (-2 … 2) and (1.8, .8, -.2, -1.2, -1.2); -8 / sqrt(10 x 6.8)
     assert found.correlation[0] == pytest.approx(-8 / np.sqrt(68))
-    scaled = correlate_genes(
-        matrix * 1e6 + 3, method="pearson", min_abs_r=0.5, top_k=5
-    )
+    scaled = correlate_genes(matrix * 1e6 + 3, method="pearson", min_abs_r=0.5, top_k=5)
     np.testing.assert_allclose(scaled.correlation, found.correlation, atol=1e-8)

@@ -100,9 +100,7 @@ def test_masked_bins_do_not_count():
 
 
 def test_loops_alone_make_bins_of_their_own():
-    found = build_contact_map(
-        make_rows([], loops=[("c", 1, "c", 40, 5.0)]), None
-    )
+    found = build_contact_map(make_rows([], loops=[("c", 1, "c", 40, 5.0)]), None)
     assert found.bin_bp == 10_000
     assert found.loop_score.tolist() == [5.0]
     assert np.isnan(found.oe).all()

