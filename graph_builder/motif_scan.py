@@ -866,7 +866,7 @@ class MotifSet:
         return steps.astype(np.float64) * self.granularity
 
     def threshold(self, p: float) -> Floats:
-        """Return the lowest score of each motif with a p-value of at most ``p``.
+        """Return the lowest score a site of each motif can have at a p-value of ``p``.
 
         Parameters
         ----------
@@ -1074,7 +1074,9 @@ class MotifSet:
         budgets = np.empty(len(self), np.int64)
         for m in range(len(self)):
             table = self._survival[self._tables[m] : self._tables[m + 1]]
-            budgets[m] = int(np.searchsorted(table, p, side="right")) - 1
+            n_rare = int(np.searchsorted(table, p, side="right"))
+            # the loss some site really has: the table is flat from there on
+            budgets[m] = np.searchsorted(table, table[n_rare - 1]) if n_rare else -1
         return budgets
 
     def _prepare(self, p: float) -> _Prefilter:
