@@ -405,6 +405,16 @@ def test_alleles_the_wrong_way_round_are_turned_only_where_the_rest_fits():
     ]
 
 
+def test_merged_copies_never_exceed_the_alleles_called():
+    # two records of one panel that state the same haplotypes twice
+    table = frame_of(
+        [("one", 6, "AC", "", 6, 8), ("one", 4, "AC", "", 5, 10)],
+        "contig start ref alt ac an",
+    )
+    found = left_align_frequencies(table, fetch)
+    assert found.to_numpy().tolist() == [["one", 2, "AC", "", 10, 10]]
+
+
 def test_rows_without_counts_or_place_are_kept():
     table = frame_of(
         [("one", 6, "AC", "", None, None), ("one", 12, "NN", "N", 1, 2)],
