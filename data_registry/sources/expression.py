@@ -300,8 +300,9 @@ def _sample_values(
             no_sample.append(name)
             continue
         column = read_numbers(frame[name])
-        is_text = column.isna() & ~is_missing(frame[name])
-        if not wanted and is_text.mean() > 0.5:
+        is_given = ~is_missing(frame[name])
+        is_text = column.isna() & is_given
+        if not wanted and is_text.sum() >= 0.5 * is_given.sum():
             no_sample.append(name)
             continue
         faulty |= is_text
@@ -365,7 +366,10 @@ def _parse_triplets(request: Request) -> Parsed:
 def _parse_npz(request: Request) -> Parsed:
     """Read a sparse matrix written with ``scipy.sparse.save_npz`` or its parts."""
     try:
-        with np.load(request.path, allow_pickle=False) as archive:
+        with (
+            request.path.open("rb") as raw,
+            np.load(raw, allow_pickle=False) as archive,
+        ):
             parts = {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
         raise MalformedFileError(
@@ -525,7 +529,7 @@ def _parse_h5ad(request: Request) -> Parsed:
         ) from error
     try:
         data = anndata.read_h5ad(request.path)
-    except (OSError, KeyError, ValueError, anndata.io.AnnDataReadError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise MalformedFileError(
             request.path,
             f"cannot be read as AnnData ({error})",
@@ -634,11 +638,10 @@ def _sample_table(dataset: str, frame: pd.DataFrame, notes: list[str]) -> pd.Dat
         if name not in table:
             continue
         numbers = read_numbers(frame[name])
-        n_text = int((numbers.isna() & ~is_missing(frame[name])).sum())
-        if n_text:
-            notes.append(
-                f"{n_text:,} values of {name} are no numbers: kept in metadata"
-            )
+        is_text = numbers.isna() & ~is_missing(frame[name])
+        if n_text := int(is_text.sum()):
+            notes.append(f"{n_text:,} values of {name}, no numbers, are in metadata")
+            frame = frame.assign(**{name: frame[name].where(is_text, "")})
             others.append(name)
         table[name] = numbers
     records = frame[others].to_dict("records")

@@ -163,6 +163,8 @@ def parse_gwas(request: Request) -> Parsed:
     notes: list[str] = []
     frame = read_table(request.path, columns=request.columns)
     tally = Tally(read=len(frame))
+    # GEMMA's n_miss counts the missing genotypes, PLINK's NMISS those that are there.
+    frame = frame.rename(columns={"n_miss": "n_missing"})
     frame = name_columns(request, frame, SYNONYMS, required=(), notes=notes)
     frame = _name_alleles(request, frame, notes)
     frame = _place_by_id(request, frame, notes)
