@@ -500,7 +500,9 @@ def _finish(path: Path, motifs: list[_Motif], notes: list[str]) -> Parsed:
         columns=["motif_id", "tf", "family", "width", "n_sites", "matrix", "_line"],
     )
     table["n_sites"] = table["n_sites"].astype(float)
-    table["_line"] = table["_line"].astype("Int64")
+    if table["_line"].isna().any():
+        # a collection of JASPAR has no lines
+        table = table.drop(columns="_line")
     return Parsed({"motifs": table}, tally, notes)
 
 
