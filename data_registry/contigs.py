@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-_PREFIX = re.compile(r"^(chromosome|chrom|chr|lg|scaffold_chr)[_\s]*(?=.)", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"^(chromosome|chrom|chr|lg|scaffold_chr)[_\s]*(?=.)", re.IGNORECASE
+)
 _ROMAN = re.compile(r"^(?=.)X{0,3}(IX|IV|V?I{0,3})$")
 _ORGANELLES = {
     "M": "mitochondrion", "MT": "mitochondrion", "MITO": "mitochondrion",

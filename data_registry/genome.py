@@ -66,7 +66,9 @@ class Genome:
         try:
             found = self._contigs[name]
         except KeyError:
-            raise UnknownContigError(f"{self.assembly} has no contig {name!r}") from None
+            raise UnknownContigError(
+                f"{self.assembly} has no contig {name!r}"
+            ) from None
         return self._bytes[found.offset : found.offset + found.length]
 
     def fetch(self, name: str, start: int, end: int) -> str:

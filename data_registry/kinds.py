@@ -33,9 +33,27 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for module in (
         # In this order a file is tried: the surest formats first.
-        genome, panels, tracks, contacts, pangenome, annotation, motifs, ontology,
-        names, gwas, gene_sets, variant_scores, tf_sites, intervals, orthologs,
-        interactions, pathways, expression, phenotypes, aliases, texts,
+        genome,
+        panels,
+        tracks,
+        contacts,
+        pangenome,
+        annotation,
+        motifs,
+        ontology,
+        names,
+        gwas,
+        gene_sets,
+        variant_scores,
+        tf_sites,
+        intervals,
+        orthologs,
+        interactions,
+        pathways,
+        expression,
+        phenotypes,
+        aliases,
+        texts,
     )  # fmt: skip
     for kind in module.KINDS
 }

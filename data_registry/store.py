@@ -408,7 +408,9 @@ class Store:
                 f"{n:,} {reason}" for reason, n in parsed.tally.left_out.most_common(3)
             )
             raise MalformedFileError(
-                path, f"no row could be kept ({reasons})", remedy="Check names and build"
+                path,
+                f"no row could be kept ({reasons})",
+                remedy="Check names and build",
             )
         if not any(map(len, parsed.tables.values())):
             raise MalformedFileError(
@@ -417,7 +419,9 @@ class Store:
         return contig_map
 
     def _refuse_moved_contigs(self, parsed: Parsed, path: Path) -> None:
-        old = dict(self.connection.execute("SELECT contig, length FROM contigs").fetchall())
+        old = dict(
+            self.connection.execute("SELECT contig, length FROM contigs").fetchall()
+        )
         table = parsed.tables["contigs"]
         new = dict(zip(table["contig"], table["length"], strict=True))
         if old and old != new and len(self.sources()) > 1:
@@ -436,7 +440,9 @@ class Store:
         for row in table.itertuples(index=False):
             own = known[row.contig] or known[row.synonym]
             if own is None:
-                parsed.tally.leave_out("unknown_contig", line=row._line, text=row.contig)
+                parsed.tally.leave_out(
+                    "unknown_contig", line=row._line, text=row.contig
+                )
             else:
                 oriented += [(own, n) for n in (row.contig, row.synonym) if n != own]
         parsed.tables["contig_synonyms"] = pd.DataFrame(
@@ -474,7 +480,7 @@ class Store:
         for name, table in placed.items():
             keep = np.ones(len(table), dtype=bool)
             off = np.zeros(len(table), dtype=bool)
-            table = table.copy(deep=False)  # noqa: PLW2901
+            table = table.copy(deep=False)
             for column in TABLES[name].contigs:
                 table[column] = table[column].astype(str).map(mapping)
                 keep &= table[column].notna().to_numpy()
@@ -495,7 +501,8 @@ class Store:
             missing = sorted(name for name, own in mapping.items() if own is None)
             raise ContigMappingError(
                 f"{path}: only {total - lost_unknown:,} of {total:,} rows lie on contigs of "
-                "this assembly.\n" + _side_by_side(missing, list(lengths))
+                "this assembly.\n"
+                + _side_by_side(missing, list(lengths))
                 + "\nGive the names of the same contigs with 'cisgraph add NAMES.tsv "
                 "--kind contig_synonyms' (two columns), or use the right assembly."
             )
@@ -525,7 +532,7 @@ class Store:
                     f"{path} names genes, and no annotation is registered; add the GFF "
                     "first: 'cisgraph add GENES.gff3'"
                 )
-            table = table.copy(deep=False)  # noqa: PLW2901
+            table = table.copy(deep=False)
             if name == "tf_sites":
                 if "tf_gene_id" in table:
                     found = genes.resolve(table["tf_gene_id"].dropna().unique())
@@ -588,8 +595,12 @@ class Store:
 
     def _check_translations(self, parsed: Parsed, options: Mapping[str, str]) -> None:
         transcripts, features = parsed.tables["transcripts"], parsed.tables["features"]
-        transcripts = transcripts[transcripts["gene_id"].isin(parsed.tables["genes"]["gene_id"])]
-        features = features[features["transcript_id"].isin(transcripts["transcript_id"])]
+        transcripts = transcripts[
+            transcripts["gene_id"].isin(parsed.tables["genes"]["gene_id"])
+        ]
+        features = features[
+            features["transcript_id"].isin(transcripts["transcript_id"])
+        ]
         genome = self.genome()
         given = parse_codon_tables(options.get("codon_tables", ""))
         own = self.contig_names().resolve(given)
@@ -603,9 +614,7 @@ class Store:
         )
         coding = merged[merged["cds_length"].fillna(0) > 0]
         valid = int(coding["cds_valid"].fillna(False).astype(bool).sum())
-        problems = (
-            coding["cds_problem"].fillna("").str.split(";").explode().str.strip()
-        )
+        problems = coding["cds_problem"].fillna("").str.split(";").explode().str.strip()
         counts = problems[problems != ""].value_counts()
         parsed.notes.append(
             f"translation check: {valid:,} of {len(coding):,} coding transcripts are valid"
@@ -619,9 +628,7 @@ class Store:
         parsed.tables["transcripts"] = merged
         parsed.tables["features"] = features
 
-    def _keep_files(
-        self, kind: Kind, parsed: Parsed, path: Path, folder: Path
-    ) -> str:
+    def _keep_files(self, kind: Kind, parsed: Parsed, path: Path, folder: Path) -> str:
         """Copy the file, its companions and the parser's products into the workspace."""
         if path.as_posix().startswith("jaspar:"):
             return path.as_posix()
@@ -636,14 +643,18 @@ class Store:
                 parsed.tables[table] = parsed.tables[table].assign(path=stored)
         return stored
 
-    def _load(  # noqa: PLR0913
+    def _load(
         self, kind: Kind, parsed: Parsed, *, resolved: Path, stored: str, sha: str,
         name: str, previous: Source | None, options: Mapping[str, str],
         columns: Mapping[str, str], contig_map: Mapping[str, str],
         licence: str, citation: str,
     ) -> int:  # fmt: skip
         tally = parsed.tally
-        size = 0 if stored.startswith("jaspar:") else (self.workspace.path / stored).stat().st_size
+        size = (
+            0
+            if stored.startswith("jaspar:")
+            else (self.workspace.path / stored).stat().st_size
+        )
         with self._transaction():
             row = self.connection.execute(
                 "INSERT INTO sources (name, kind, version, path, stored, sha256, size_bytes,"
@@ -687,7 +698,9 @@ class Store:
         if not len(frame):
             return
         if unknown := set(frame.columns) - set(table.names) - {"_line"}:
-            raise PlatformError(f"parser gave columns {sorted(unknown)} for {table.name}")
+            raise PlatformError(
+                f"parser gave columns {sorted(unknown)} for {table.name}"
+            )
         arrays = {
             column.name: _to_arrow(frame[column.name], column.type)
             for column in table.columns
@@ -755,7 +768,9 @@ def _sweep(workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
     shutil.rmtree(workspace.tmp, ignore_errors=True)
     if not workspace.sources.is_dir():
         return
-    known = {sha for (sha,) in connection.execute("SELECT sha256 FROM sources").fetchall()}
+    known = {
+        sha for (sha,) in connection.execute("SELECT sha256 FROM sources").fetchall()
+    }
     for folder in workspace.sources.iterdir():
         if folder.name not in known:
             shutil.rmtree(folder, ignore_errors=True)
@@ -768,7 +783,9 @@ def _to_arrow(values: pd.Series, sql_type: str) -> pa.Array:
         "DOUBLE[]": pa.list_(pa.float64()),
     }[sql_type]  # fmt: skip
     if sql_type == "VARCHAR" and values.dtype == object:
-        values = values.map(lambda v: v if v is None or isinstance(v, str) or v != v else str(v))
+        values = values.map(
+            lambda v: v if v is None or isinstance(v, str) or v != v else str(v)
+        )
     if sql_type in {"BIGINT", "INTEGER", "TINYINT"} and values.dtype.kind == "f":
         values = values.astype("Int64")
     array = pa.Array.from_pandas(values, type=arrow_type)
@@ -779,7 +796,9 @@ def _side_by_side(given: list[str], ours: list[str]) -> str:
     """Two name lists in two columns, the first twelve of each."""
     rows = [("in the file", "in this workspace")]
     for i in range(min(12, max(len(given), len(ours)))):
-        rows.append((given[i] if i < len(given) else "", ours[i] if i < len(ours) else ""))
+        rows.append(
+            (given[i] if i < len(given) else "", ours[i] if i < len(ours) else "")
+        )
     hidden = (max(len(given) - 12, 0), max(len(ours) - 12, 0))
     if any(hidden):
         rows.append(tuple(f"… {n} more" if n else "" for n in hidden))  # type: ignore[arg-type]
@@ -816,7 +835,9 @@ def _sha_with_companions(path: Path) -> str:
 def _builtin_sha(path: Path) -> str:
     import hashlib
 
-    return hashlib.sha256(f"{path.as_posix()} {version('pyjaspar')}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{path.as_posix()} {version('pyjaspar')}".encode()
+    ).hexdigest()
 
 
 def _source(row: dict[str, Any]) -> Source:

@@ -170,7 +170,7 @@ def _fasta_records(path: Path) -> Iterator[tuple[str, Iterator[Bases]]]:
         for line in file:
             number += 1
             if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901
+                line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
             if not line.startswith(b">"):

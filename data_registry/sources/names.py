@@ -40,7 +40,11 @@ def parse_names(request: Request) -> Parsed:
             if cells[0] == "# Sequence-Name":
                 header = ["Sequence-Name", *cells[1:]]
                 continue
-            if not line.strip() or line.startswith("#") or cells[:2] == ["contig", "synonym"]:
+            if (
+                not line.strip()
+                or line.startswith("#")
+                or cells[:2] == ["contig", "synonym"]
+            ):
                 continue
             tally.read += 1
             if header:
