@@ -400,9 +400,16 @@ class Store:
         for name in ("panel_frequencies", "variant_scores"):
             if name in parsed.tables and len(parsed.tables[name]):
                 on_step("left-aligning alleles")
-                parsed.tables[name] = left_align_frequencies(
+                aligned = left_align_frequencies(
                     parsed.tables[name], self.genome().contig
                 )
+                counts = aligned.attrs.get("left_alignment", {})
+                if any(counts.values()):
+                    parsed.notes.append(
+                        "alleles against the genome: "
+                        + ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
+                    )
+                parsed.tables[name] = aligned
         if any(before.values()) and not any(map(len, parsed.tables.values())):
             reasons = ", ".join(
                 f"{n:,} {reason}" for reason, n in parsed.tally.left_out.most_common(3)

@@ -69,7 +69,7 @@ class IntervalLayer:
         parameters: Sequence[object] = (),
     ) -> "IntervalLayer":
         """Read ``contig, start, end, label`` rows."""
-        table = connection.execute(query, list(parameters)).to_arrow_table()
+        table = connection.sql(query, params=list(parameters)).to_arrow_table()
         code_of = {name: i for i, name in enumerate(contigs)}
         encoded = table["contig"].combine_chunks().dictionary_encode()
         codes = np.array([code_of[n] for n in encoded.dictionary.to_pylist()], dtype=np.int64)

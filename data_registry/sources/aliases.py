@@ -111,6 +111,13 @@ def parse_aliases(request: Request) -> Parsed:
             request.path, "no row names a gene", remedy="Say --column gene_id=NAME"
         )
     columns = _name_columns(request, frame, wanted)
+    if not columns:
+        raise MalformedFileError(
+            request.path,
+            "no column of other names beside the genes",
+            line=1,
+            remedy="Give a table of genes and their other names",
+        )
     parts = re.escape(request.options.get("separator", "|"))
     tables = []
     for column in columns:

@@ -13,7 +13,7 @@ from data_registry.text_files import LINE, open_text
 
 _SIGNS: Final = {"positively_regulates": 1, "negatively_regulates": -1}
 _QUOTED = re.compile(r'^"((?:[^"\\]|\\.)*)"')
-_ID = re.compile(r"^id:\s*(\S+)")
+_ID = re.compile(r"^id:\s*([^!\n]*[^!\s])")
 
 
 def detect_ontology(path: Path, head: bytes) -> bool:  # noqa: ARG001
@@ -55,7 +55,14 @@ def parse_ontology(request: Request) -> Parsed:
     rows: list[tuple[str, str, str, str, int]] = []
     kept: set[str] = set()
     for term, line in lines_of.items():
-        data = graph.nodes[term]
+        data = graph.nodes.get(term)
+        if data is None:
+            raise MalformedFileError(
+                request.path,
+                f"an identifier that cannot be read: {term!r}",
+                line=line,
+                remedy="Write it as id: PREFIX:NUMBER",
+            )
         if data.get("is_obsolete") == "true":
             tally.leave_out(
                 "obsolete", line=line, text=f"{term} {data.get('name', '')}"

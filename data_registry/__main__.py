@@ -1,0 +1,5 @@
+"""``python -m data_registry add …``."""
+
+from data_registry.cli import main
+
+main()
