@@ -50,6 +50,10 @@ GENE_PATTERN: Final = re.compile(
 _BGZF_END: Final = bytes.fromhex(
     "1f8b08040000000000ff0600424302001b0003000000000000000000"
 )
+_UNREADABLE: Final = {
+    "zip": ("it is a zip archive", "Unpack it and add the files inside"),
+    "zstd": ("it is compressed with zstd", "Give it as gz, bgz or xz"),
+}
 _REMEDY_TRUNCATED: Final = "Fetch or compress the file again"
 _REMEDY_BINARY: Final = "Give a text file, or name the kind it really is with --kind"
 _REMEDY_COLUMNS: Final = (
@@ -67,7 +71,7 @@ codecs.register_error("cisgraph_latin1", _decode_latin1)
 
 
 def detect_compression(path: Path) -> str:
-    """Return ``""``, ``"gz"``, ``"bgz"``, ``"xz"`` or ``"bz2"``, by the first bytes."""
+    """Return ``""``, gz, bgz, xz, bz2, zip or zstd, by the first bytes."""
     with _open_raw(path) as raw:
         head = raw.read(18)
     if head[:2] == b"\x1f\x8b":
@@ -78,13 +82,9 @@ def detect_compression(path: Path) -> str:
     if head[:3] == b"BZh":
         return "bz2"
     if head[:4] == b"\x28\xb5\x2f\xfd":
-        raise MalformedFileError(
-            path, "it is compressed with zstd", remedy="Give it as gz, bgz or xz"
-        )
+        return "zstd"
     if head[:4] == b"PK\x03\x04":
-        raise MalformedFileError(
-            path, "it is a zip archive", remedy="Unpack it and add the files inside"
-        )
+        return "zip"
     return ""
 
 
@@ -148,6 +148,9 @@ def open_binary(path: Path) -> io.BufferedReader:
         The compression is damaged or the file truncated; raised while reading.
     """
     compression = detect_compression(path)
+    if compression in _UNREADABLE:
+        problem, remedy = _UNREADABLE[compression]
+        raise MalformedFileError(path, problem, remedy=remedy)
     stream: IO[bytes]
     if compression in ("gz", "bgz"):
         if compression == "bgz":
@@ -175,7 +178,14 @@ def _check_bgzf_end(path: Path) -> None:
 
 
 def read_head(path: Path, n_bytes: int = HEAD_BYTES) -> bytes:
-    """Return the first bytes, decompressed and without a byte-order mark."""
+    """Return the first bytes, decompressed and without a byte-order mark.
+
+    Archives that are not unpacked here (zip, which ``.npz`` is, and zstd) give their
+    raw bytes.
+    """
+    if detect_compression(path) in _UNREADABLE:
+        with _open_raw(path) as raw:
+            return raw.read(n_bytes)
     with open_binary(path) as stream:
         return stream.read(n_bytes).removeprefix(codecs.BOM_UTF8)
 
@@ -696,7 +706,9 @@ def is_missing(values: "pd.Series[str]") -> "pd.Series[bool]":
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a number (``nan`` and ``inf`` are)."""
+    """Tell whether a text is a number (``nan`` and ``inf`` are; ``5685_1`` is not)."""
+    if "_" in text:
+        return False
     try:
         float(text)
     except ValueError:

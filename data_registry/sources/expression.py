@@ -122,8 +122,12 @@ def detect_expression(path: Path, head: bytes) -> bool:
         find_column(names[:1], "id", "name", "") is not None
         and all(GENE_PATTERN.match(row[0]) for row in body)
     )
-    # Signal of histone marks per gene has this shape too, and is no expression.
-    is_signal = re.search(r"(?i)chip(?!.*rna)|histone|atac|dnase|h3k\d", path.name)
+    # Signal of histone marks per gene, and tables of sequences, have this shape too.
+    is_signal = (
+        re.search(r"(?i)chip(?!.*rna)|histone|atac|dnase|h3k\d", path.name)
+        or re.search(r"(?i)k\d+(me|ac)\d?(\s|$)|_h3(\s|$)", "\n".join(names))
+        or find_column(names, "seq", "sequence", "peak_start") is not None
+    )
     if not is_gene or is_signal or len(names) < 2:
         return False
     numeric = [

@@ -1,5 +1,6 @@
 """Phenotypes of lines or individuals, and genes known to act on traits."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -94,6 +95,8 @@ def detect_phenotypes(path: Path, head: bytes) -> bool:  # noqa: ARG001
     if found is None or not is_table or len(names) < 2:
         return False
     others = [i for i, name in enumerate(names) if name != found]
+    if all(re.fullmatch(r"(?i)(PC|EV|C)\d+", names[i]) for i in others):
+        return False  # principal components
     return any(
         all(
             is_number(row[i]) or row[i].lower() in ("", "na", "nan") for row in rows[1:]

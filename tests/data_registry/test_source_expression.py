@@ -271,3 +271,19 @@ def test_real_matrices(shared_data):
     both = triplets.merge(table, on=["gene_id", "sample_id"])
     assert len(both) == len(triplets) == 8179
     assert (both["value_x"] == both["value_y"]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("h.txt", "ID\tWT_K4me2\tInp\nAT1G01010\t1.5\t2\n"),
+        ("ChIP_RPKM.txt", "ID\tWT\nAT1G01010\t1.5\n"),
+        ("tss.csv", "Locus,Seq,Label\nAT1G01010.1,ACGT,1\n"),
+        ("markers.tsv", "gene\tmarker_id\nAT1G01010\t5685_1\n"),  # float("5685_1")
+        ("lines.tsv", "id\tT1\nIND1001\t4.5\n"),
+    ],
+)
+def test_tables_of_this_shape_that_are_no_expression(tmp_path, name, text):
+    assert not detect_expression(tmp_path / name, text.encode())
+    rna = b"ID\tWT_1\nAT1G01010\t64\n"
+    assert detect_expression(tmp_path / "PerGene_ChIP1RNA.txt", rna)

@@ -272,3 +272,10 @@ def test_two_million_rows_keep_their_lines(shared_data):
     row = table.iloc[999_999]
     assert [row["tf"], row["target"], row["type"]] == expected
     assert row[LINE] == 1_000_001
+
+
+def test_head_of_an_archive_is_its_raw_bytes(tmp_path):
+    # .npz files are zip archives and are recognised by their first bytes
+    path = write(tmp_path, b"PK\x03\x04rest")
+    assert read_head(path) == b"PK\x03\x04rest"
+    assert read_head(write(tmp_path, gzip.compress(b"\xef\xbb\xbfab"))) == b"ab"
