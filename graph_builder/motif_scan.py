@@ -270,7 +270,8 @@ def _scan_codes(
     steps, places
         Losses of the columns, and where they stand relative to the core.
     block_firsts, block_places, block_losses
-        The same for blocks of four columns outside the core, by 4-mer.
+        The same for blocks of four columns outside the core, by 4-mer; see
+        ``_tabulate_blocks``.
     """
     words = np.empty(codes.size, np.uint16)
     _read_words(codes, codes.size, words)
@@ -286,6 +287,9 @@ def _scan_codes(
             entry = entries[e]
             s = entry >> _BUDGET_BITS
             left = np.int64(entry & _BUDGET_MASK)
+            left -= block_losses[s * 256 + (words[i + block_places[s]] >> 8)]
+            if left < 0:
+                continue
             for b in range(block_firsts[s], block_firsts[s + 1]):
                 left -= block_losses[b * 256 + (words[i + block_places[b]] >> 8)]
                 if left < 0:
@@ -376,6 +380,7 @@ def _scan_alleles(
     widths: Ints,
     budgets: Ints,
     cores: Ints32,
+    reaches: Ints32,
     block_firsts: Ints,
     block_places: Ints32,
     block_losses: Words,
@@ -394,8 +399,10 @@ def _scan_alleles(
         Codes of the alternative alleles.
     flank
         Bases on each side that a site over the allele can reach to.
+    reaches
+        Columns of each motif strand from the core's start on.
     offsets, entries
-        Motif strands by 8-mer, those with most columns from the core's start on first.
+        Motif strands by 8-mer, the farthest reaching first.
     late_offsets, late_entries
         The same for cores after the allele, those with most columns before the core
         first.
@@ -519,15 +526,17 @@ def _scan_alleles(
                     if is_late:
                         if i - cores[s] >= behind:
                             break
-                    elif i + widths[s] - cores[s] <= flank:
+                    elif i + reaches[s] <= flank:
                         break
                     left = np.int64(entry & _BUDGET_MASK)
+                    four = words[i + block_places[s]] >> 8
+                    left -= block_losses[s * 256 + four]
+                    if left < 0:
+                        continue
+                    # leaving this loop early costs more than it saves
                     for b in range(block_firsts[s], block_firsts[s + 1]):
-                        left -= block_losses[
-                            b * 256 + (words[i + block_places[b]] >> 8)
-                        ]
-                        if left < 0:
-                            break
+                        four = words[i + block_places[b]] >> 8
+                        left -= block_losses[b * 256 + four]
                     if left < 0:
                         continue
                     loss = _sum_losses(
@@ -687,6 +696,7 @@ class _Prefilter:
 
     budgets: Ints
     cores: Ints32
+    reaches: Ints32
     steps: Ints32
     places: Ints32
     blocks: tuple[Ints, Ints32, Words]
@@ -1027,6 +1037,7 @@ class MotifSet:
             np.repeat(self.widths, 2),
             ready.budgets,
             ready.cores,
+            ready.reaches,
             *ready.blocks,
             *ready.listed,
             *ready.listed_late,
@@ -1104,6 +1115,7 @@ class MotifSet:
         ready = _Prefilter(
             budgets=budgets,
             cores=cores,
+            reaches=(widths - cores).astype(np.int32),
             steps=steps,
             places=places,
             blocks=_tabulate_blocks(losses, self._firsts, cores),
@@ -1140,13 +1152,14 @@ def _tabulate_blocks(
     Returns
     -------
     tuple
-        Shape (motif strands + 1,): first block of each strand, the most telling
-        leading; each block's place relative to the core; its loss for each of the 256
-        4-mers, one block after another, never more than the true loss.
+        Where each strand's blocks begin and end, but for the leading one: the most
+        telling block of strand ``s`` is block ``s``; each block's place relative to the
+        core; its loss for each of the 256 4-mers, one block after another, never more
+        than the true loss.
     """
-    places: list[int] = []
-    block_firsts = [0]
-    columns: list[Ints32] = []
+    leading: list[tuple[int, int, Ints32]] = []
+    others: list[tuple[int, int, Ints32]] = []
+    block_firsts = [cores.size]
     for s in range(cores.size):
         own = losses[firsts[s] : firsts[s + 1], :4]
         core, width = int(cores[s]), own.shape[0]
@@ -1163,9 +1176,11 @@ def _tabulate_blocks(
                 block[at:] = 0
             blocks.append((-int(block.sum()), begin - core, block))
         blocks.sort(key=lambda entry: entry[:2])
-        places += [place for _, place, _ in blocks]
-        columns += [block for _, _, block in blocks]
-        block_firsts.append(len(places))
+        leading.append(blocks[0] if blocks else (0, 0, np.zeros((4, 4), np.int32)))
+        others += blocks[1:]
+        block_firsts.append(cores.size + len(others))
+    places = [place for _, place, _ in leading + others]
+    columns = [block for _, _, block in leading + others]
     table = np.array(columns, np.int64).reshape(-1, 4, 4)
     sums = (
         table[:, 0, :, None, None, None]
