@@ -14,13 +14,32 @@ _ORGANELLES = {
     "C": "plastid", "PT": "plastid", "CP": "plastid", "PLTD": "plastid",
     "CHLOROPLAST": "plastid", "PLASTID": "plastid",
 }  # fmt: skip
-# RefSeq accessions run in chromosome order for these assemblies.
-_REFSEQ: dict[str, str] = {
-    **{f"NC_{1133 + i:06d}": str(i + 1) for i in range(16)},
-    "NC_001224": "mitochondrion",
-    "NC_003070": "1", "NC_003071": "2", "NC_003074": "3", "NC_003075": "4",
-    "NC_003076": "5", "NC_037304": "mitochondrion", "NC_000932": "plastid",
-}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Accessions:
+    """RefSeq accessions of one species' chromosomes, to their numbers."""
+
+    counts_roman: bool
+    numbers: Mapping[str, str]
+
+
+_REFSEQ = (
+    _Accessions(
+        counts_roman=True,  # Saccharomyces cerevisiae S288C
+        numbers={
+            **{f"NC_{1133 + i:06d}": str(i + 1) for i in range(16)},
+            "NC_001224": "mitochondrion",
+        },
+    ),
+    _Accessions(
+        counts_roman=False,  # Arabidopsis thaliana TAIR10
+        numbers={
+            "NC_003070": "1", "NC_003071": "2", "NC_003074": "3", "NC_003075": "4",
+            "NC_003076": "5", "NC_037304": "mitochondrion", "NC_000932": "plastid",
+        },
+    ),
+)  # fmt: skip
 
 
 def roman_value(text: str) -> int | None:
@@ -56,18 +75,25 @@ class ContigNames:
         A name is tried as it stands, as a registered synonym, and then by its plain
         form: prefix ``chr`` dropped, leading zeros dropped, organelles by role, RefSeq
         accessions of known assemblies, and roman for arabic numbers where the assembly
-        itself counts in roman numerals. A plain form two contigs share resolves nothing.
+        itself counts in roman numerals. A plain form that two contigs share resolves
+        nothing.
         """
         own = set(self.names)
-        counts_roman = self._counts_roman()
+        last_roman = self._last_roman()
+        accessions = self._accessions(last_roman)
+
+        def plain(name: str) -> str:
+            bare = re.sub(r"\.\d+$", "", name.strip())
+            return accessions.get(bare) or _plain(name, last_roman=last_roman)
+
         by_plain: dict[str, str | None] = {}
         for alias, name in [
             *((name, name) for name in self.names),
             *self.synonyms.items(),
         ]:
-            plain = self._plain(alias, counts_roman=counts_roman)
-            known = by_plain.get(plain, name)
-            by_plain[plain] = name if known == name else None
+            form = plain(alias)
+            known = by_plain.get(form, name)
+            by_plain[form] = name if known == name else None
         resolved: dict[str, str | None] = {}
         for name in dict.fromkeys(given):
             if name in own:
@@ -75,29 +101,55 @@ class ContigNames:
             elif name in self.synonyms:
                 resolved[name] = self.synonyms[name]
             else:
-                plain = self._plain(name, counts_roman=counts_roman)
-                resolved[name] = by_plain.get(plain)
+                resolved[name] = by_plain.get(plain(name))
         return resolved
 
-    def _counts_roman(self) -> bool:
-        """Whether the assembly numbers its chromosomes I, II, III, …"""
-        values = {roman_value(_PREFIX.sub("", name)) for name in self.names}
-        return {1, 2, 3} <= values
+    def _last_roman(self) -> int:
+        """Return how far the assembly counts I, II, III, …; 0 where it does not.
 
-    @staticmethod
-    def _plain(name: str, *, counts_roman: bool) -> str:
-        accession = re.sub(r"\.\d+$", "", name)
-        if accession in _REFSEQ:
-            return _REFSEQ[accession]
-        bare = _PREFIX.sub("", name.strip())
-        upper = bare.upper()
-        if upper in _ORGANELLES:
-            return _ORGANELLES[upper]
-        if counts_roman and (value := roman_value(upper)) is not None:
-            return str(value)
-        return re.sub(r"^0+(?=\d)", "", upper)
+        The X of a worm that has I to V is a letter, and the X of a yeast a ten.
+        """
+        names = [*self.names, *self.synonyms]
+        values = {roman_value(_PREFIX.sub("", name)) for name in names}
+        last = 0
+        while last + 1 in values:
+            last += 1
+        return last if last >= 3 else 0
+
+    def _accessions(self, last_roman: int) -> dict[str, str]:
+        """Return the accessions of those species that count as the assembly does.
+
+        Otherwise the first chromosome of yeast would pass as the first of rice.
+        """
+        plain = {_plain(name, last_roman=last_roman) for name in self.names}
+        numbers = {form for form in plain if form.isdigit()}
+        bare = {re.sub(r"\.\d+$", "", name) for name in self.names}
+        usable: dict[str, str] = {}
+        for series in _REFSEQ:
+            known = {number for number in series.numbers.values() if number.isdigit()}
+            counts_alike = series.counts_roman == bool(last_roman)
+            if bare & set(series.numbers) or (
+                numbers and (numbers == known or (counts_alike and numbers <= known))
+            ):
+                usable.update(series.numbers)
+        return usable
 
 
+def _plain(name: str, *, last_roman: int) -> str:
+    upper = _PREFIX.sub("", name.strip()).upper()
+    if upper in _ORGANELLES:
+        return _ORGANELLES[upper]
+    value = roman_value(upper)
+    if value is not None and value <= last_roman:
+        return str(value)
+    return re.sub(r"^0+(?=\d)", "", upper)
+
+
+_PIECE = re.compile(
+    r"\b(unlocalized|unlocalised|unplaced|scaffold|contig|patch|alternate|plasmid"
+    r"|gene|mrna|transcript)\b",
+    re.IGNORECASE,
+)
 _CHROMOSOME = re.compile(r"\bchromosome:? (\w+)", re.IGNORECASE)
 
 
@@ -108,6 +160,8 @@ def synonyms_in_header(header: str) -> list[str]:
     and Phytozome write the name first and need nothing more.
     """
     _, _, description = header.partition(" ")
+    if _PIECE.search(description):  # a piece of chromosome 1 is not chromosome 1
+        return []
     if "mitochondrion" in description:
         return ["mitochondrion"]
     if "chloroplast" in description or "plastid" in description:

@@ -1,7 +1,7 @@
 """Conversions between 0-based half-open and 1-based inclusive positions.
 
-Everything inside is 0-based half-open; VCF, GFF, GWAS tables and ``--region`` are 1-based
-inclusive. This is the one place where a 1 is added or taken away.
+Everything inside is 0-based half-open; VCF, GFF, GWAS tables and ``--region`` are
+1-based inclusive. This is the one place where a 1 is added or taken away.
 """
 
 import re
@@ -22,7 +22,7 @@ def one_based_from_start(start: int) -> int:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Region:
-    """A stretch of one contig, 0-based half-open; ``end`` None means to the contig's end."""
+    """A stretch of one contig, 0-based half-open; ``end`` None: to the contig's end."""
 
     contig: str
     start: int = 0
@@ -34,11 +34,11 @@ class Region:
         return f"{self.contig}:{one_based_from_start(self.start)}-{self.end}"
 
 
-_SPAN = re.compile(r"^(?P<contig>.+):(?P<start>[\d,]+)(?:-(?P<end>[\d,]*))?$")
+_SPAN = re.compile(r"^(?P<contig>.+):(?P<start>\d[\d,]*)(?:-(?P<end>(?:\d[\d,]*)?))?$")
 
 
 def parse_region(text: str, *, contigs: frozenset[str] = frozenset()) -> Region:
-    """Read ``chr``, ``chr:pos``, ``chr:start-`` or ``chr:start-end`` (1-based inclusive).
+    """Read ``chr``, ``chr:pos``, ``chr:start-`` or ``chr:start-end`` (1-based).
 
     Parameters
     ----------
@@ -68,5 +68,7 @@ def parse_region(text: str, *, contigs: frozenset[str] = frozenset()) -> Region:
     else:
         end = int(written_end.replace(",", ""))
     if start < 1 or (end is not None and end < start):
-        raise InputError(f"{text!r}: a region starts at 1 or later and ends at or after it")
+        raise InputError(
+            f"{text!r}: a region starts at 1 or later and ends at or after its start"
+        )
     return Region(found["contig"], start_from_one_based(start), end)

@@ -87,7 +87,7 @@ class Genome:
         return bases[start:end].tobytes().decode("ascii").upper()
 
     def fetch_inside(self, name: str, start: int, end: int) -> str:
-        """Return the bases of ``[start, end)`` that lie on the contig, in upper case."""
+        """Return the bases of ``[start, end)`` that lie on the contig, upper case."""
         return self.contig(name)[max(start, 0) : max(end, 0)].tobytes().decode().upper()
 
 
@@ -103,7 +103,7 @@ def read_index(path: Path) -> list[Contig]:
     if not index.is_file():
         raise WorkspaceError(f"{index} is missing; register the genome again")
     contigs = []
-    for line in index.read_text().splitlines():
+    for line in index.read_text(encoding="utf-8").splitlines():
         name, length, offset, *_ = line.split("\t")
         contigs.append(Contig(name, int(length), int(offset)))
     return contigs
@@ -116,5 +116,6 @@ def write_index(contigs: list[Contig], path: Path) -> None:
         "".join(
             f"{c.name}\t{c.length}\t{c.offset}\t{c.length}\t{c.length + 1}\n"
             for c in contigs
-        )
+        ),
+        encoding="utf-8",
     )

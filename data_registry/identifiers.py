@@ -10,7 +10,7 @@ _PREFIX = re.compile(r"^(gene|transcript|rna|protein)[:\-]", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What each given name became: ``known[name]`` is a gene; the rest is ambiguous or unknown."""
+    """What each given name became: one gene (``known``), several, or none."""
 
     known: Mapping[str, str]
     ambiguous: frozenset[str]
@@ -18,7 +18,9 @@ class Resolution:
 
 
 class GeneNames:
-    """Resolves names by identifier, alias, letter case, prefix and version, in this order.
+    """Resolves names by identifier, alias, letter case, prefix and version.
+
+    They are tried in this order.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ class GeneNames:
         return sorted(self._ids)[:5]
 
     def resolve(self, given: Iterable[str]) -> Resolution:
-        """Resolve distinct names; a name with several genes is ambiguous, not guessed."""
+        """Resolve distinct names; one with several genes is ambiguous, not guessed."""
         known: dict[str, str] = {}
         ambiguous: set[str] = set()
         unknown: set[str] = set()

@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
         phenotypes,
         aliases,
         texts,
-    )  # fmt: skip
+    )
     for kind in module.KINDS
 }
 

@@ -1,12 +1,14 @@
 """Registering sources: parse, map names, check, count, and load in one transaction."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_registry.contigs import ContigNames
 from data_registry.errors import (
@@ -29,9 +32,16 @@ from data_registry.genome import Genome
 from data_registry.identifiers import GeneNames
 from data_registry.kinds import detect_kind, find_kind
 from data_registry.normalisation import left_align_frequencies
-from data_registry.parsing import Kind, Parsed, Request, Tally
+from data_registry.parsing import (
+    LISTED_PER_REASON,
+    Kind,
+    LeftOut,
+    Parsed,
+    Request,
+)
 from data_registry.schema import TABLES, Table
 from data_registry.sources.genome import GENOME_FILE
+from data_registry.text_files import LINE
 from data_registry.translation import (
     check_transcripts,
     choose_canonical,
@@ -44,6 +54,8 @@ from data_registry.workspace import (
     require_file,
     sha256_of,
 )
+
+Bools = NDArray[np.bool_]
 
 MIN_MAPPED = 0.9
 """Share of a file's rows that must lie on contigs of the assembly."""
@@ -67,10 +79,12 @@ CREATE TABLE IF NOT EXISTS sources (
     rows_read BIGINT NOT NULL, rows_kept BIGINT NOT NULL,
     left_out VARCHAR NOT NULL, notes VARCHAR NOT NULL, contig_map VARCHAR NOT NULL,
     added_at TIMESTAMP NOT NULL, code_version VARCHAR NOT NULL,
-    superseded_by INTEGER, removed_at TIMESTAMP
+    superseded_by INTEGER, removed_at TIMESTAMP,
+    files VARCHAR NOT NULL
 );
 CREATE TABLE IF NOT EXISTS left_out (
-    source_id INTEGER NOT NULL, line BIGINT, reason VARCHAR NOT NULL, text VARCHAR NOT NULL
+    source_id INTEGER NOT NULL, line BIGINT,
+    reason VARCHAR NOT NULL, text VARCHAR NOT NULL
 );
 CREATE TABLE IF NOT EXISTS runs (
     started TIMESTAMP NOT NULL, command VARCHAR NOT NULL, detail VARCHAR NOT NULL
@@ -80,7 +94,14 @@ CREATE TABLE IF NOT EXISTS runs (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One registered file, as the manifest holds it."""
+    """One registered file, as the manifest holds it.
+
+    Parameters
+    ----------
+    files
+        Names of the files kept below ``sources/<sha256>/`` to their own sha256: the
+        file as registered, its companions, and what its parser made of it.
+    """
 
     source_id: int
     name: str
@@ -103,6 +124,7 @@ class Source:
     code_version: str
     superseded_by: int | None
     removed_at: datetime | None
+    files: dict[str, str]
 
     @property
     def is_current(self) -> bool:
@@ -112,7 +134,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What ``Store.add`` did; ``is_new`` is False where the same bytes were there already."""
+    """What ``Store.add`` did; not ``is_new`` where the same bytes were there."""
 
     source: Source
     is_new: bool
@@ -251,6 +273,7 @@ class Store:
         WorkspaceError
             The workspace cannot be written; nothing has changed.
         """
+        _require_utf8(path)
         if path.as_posix().startswith("jaspar:"):
             resolved, sha = path, _builtin_sha(path)
         else:
@@ -263,9 +286,10 @@ class Store:
         if unknown := set(options) - set(found.options):
             takes = ", ".join(sorted(found.options)) or "none"
             raise InputError(
-                f"{found.name} has no option {', '.join(sorted(unknown))}; it takes: {takes}"
+                f"{found.name} has no option {', '.join(sorted(unknown))}; "
+                f"it takes: {takes}"
             )
-        source_name = name or _stem(resolved)
+        source_name = name or _stem(path)
         if found.name == "genome":
             options.setdefault("assembly", source_name)
         previous = next((s for s in self.sources() if s.name == source_name), None)
@@ -283,33 +307,35 @@ class Store:
         )
         try:
             parsed = found.parse(request)
-            contig_map = self._check(found, parsed, path, options, on_step)
         except OSError as error:
-            raise disk_error(error, path) from error
+            raise disk_error(error, self._culprit(error, path)) from error
+        folder = self.workspace.sources / sha
+        made: list[Path] = []
         try:
-            folder = self.workspace.sources / sha
-            made_folder = not folder.exists()
-            try:
-                on_step("storing the file")
-                stored = self._keep_files(found, parsed, resolved, folder)
-                on_step("loading the tables")
-                source_id = self._load(
-                    found, parsed, resolved=path, stored=stored, sha=sha,
-                    name=source_name, previous=previous, options=options,
-                    columns=columns, contig_map=contig_map, licence=licence,
-                    citation=citation,
-                )  # fmt: skip
-            except BaseException:
-                if made_folder:
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise
-        except OSError as error:
-            raise disk_error(error, self.workspace.path) from error
+            contig_map = self._check(found, parsed, path, options, on_step)
+            on_step("storing the file")
+            stored, files = self._keep_files(parsed, resolved, folder, made)
+            on_step("loading the tables")
+            source_id = self._load(
+                found, parsed, resolved=path, stored=stored, sha=sha,
+                name=source_name, previous=previous, options=options,
+                columns=columns, contig_map=contig_map, licence=licence,
+                citation=citation, files=files,
+            )  # fmt: skip
+        except BaseException as error:
+            for file in made:
+                file.unlink(missing_ok=True)
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+            if isinstance(error, OSError):
+                raise disk_error(error, self._culprit(error, path)) from error
+            raise
         finally:
             for file in parsed.files.values():
                 file.unlink(missing_ok=True)
         added = next(s for s in self.sources() if s.source_id == source_id)
-        return Added(added, True, previous.source_id if previous else None)
+        superseded = previous.source_id if previous else None
+        return Added(added, is_new=True, superseded=superseded)
 
     def remove(self, name: str) -> Source:
         """Take a source's rows out of the tables; its line stays in the history.
@@ -338,16 +364,19 @@ class Store:
         return source
 
     def verify(self) -> list[tuple[Source, str]]:
-        """Compare each stored file with its checksum; return the faults found."""
+        """Compare each stored file with its checksum; return the faults found.
+
+        Companions and what the parsers made (the genome as it is read) count too.
+        """
         faults = []
         for source in self.sources():
-            if source.stored.startswith("jaspar:"):
-                continue
-            path = self.workspace.path / source.stored
-            if not path.is_file():
-                faults.append((source, f"{path} is missing"))
-            elif _sha_with_companions(path) != source.sha256:
-                faults.append((source, f"{path} has changed since it was registered"))
+            for name, sha in source.files.items():
+                path = self.workspace.sources / source.sha256 / name
+                if not path.is_file():
+                    faults.append((source, f"{path} is missing"))
+                elif sha256_of(path) != sha:
+                    what = "has changed since it was registered"
+                    faults.append((source, f"{path} {what}"))
         return faults
 
     def log_run(self, command: str, detail: str) -> None:
@@ -360,10 +389,18 @@ class Store:
 
     # -- steps of add ----------------------------------------------------------------
 
+    def _culprit(self, error: OSError, path: Path) -> Path:
+        """Return what an error is about: a full or closed disk is the workspace's."""
+        if isinstance(error.filename, str) and error.filename:
+            return Path(error.filename)
+        full = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+        return self.workspace.path if error.errno in full else path
+
     def _refuse_clash(self, kind: Kind, previous: Source | None, name: str) -> None:
         if previous and previous.kind != kind.name:
             raise InputError(
-                f"{name!r} is registered as {previous.kind}; give this file another --name"
+                f"{name!r} is registered as {previous.kind}; "
+                "give this file another --name"
             )
         if kind.name == "genome":
             other = next((s for s in self.sources() if s.kind == "genome"), None)
@@ -433,8 +470,8 @@ class Store:
         new = dict(zip(table["contig"], table["length"], strict=True))
         if old and old != new and len(self.sources()) > 1:
             raise InputError(
-                f"{path}: contigs or lengths differ from the registered genome, on which "
-                "other layers lie; start a new workspace for a new assembly"
+                f"{path}: contigs or lengths differ from the registered genome, on "
+                "which other layers lie; start a new workspace for a new assembly"
             )
 
     def _orient_synonyms(self, parsed: Parsed, path: Path) -> None:
@@ -443,23 +480,29 @@ class Store:
         if not names.names:
             raise self._no_genome(path)
         known = names.resolve([*table["contig"], *table["synonym"]])
-        oriented = []
-        for row in table.itertuples(index=False):
-            own = known[row.contig] or known[row.synonym]
-            if own is None:
-                parsed.tally.leave_out(
-                    "unknown_contig", line=row._line, text=row.contig
-                )
+        oriented: set[tuple[str, str]] = set()
+        for line, rows in table.groupby("_line", sort=True):
+            given = list(dict.fromkeys([*rows["contig"], *rows["synonym"]]))
+            # A name of the assembly's own outweighs what a plain form may suggest.
+            owns = {name for name in given if name in names.names} or {
+                own for name in given if (own := known[name]) is not None
+            }
+            if len(owns) == 1:
+                (own,) = owns
+                oriented |= {(own, name) for name in given if name != own}
             else:
-                oriented += [(own, n) for n in (row.contig, row.synonym) if n != own]
+                reason = "names_several_contigs" if owns else "unknown_contig"
+                text = "\t".join(given)
+                parsed.tally.leave_out(reason, line=int(str(line)), text=text)
         parsed.tables["contig_synonyms"] = pd.DataFrame(
-            sorted(set(oriented)), columns=["contig", "synonym"]
+            sorted(oriented), columns=["contig", "synonym"]
         )
 
     def _no_genome(self, path: Path) -> MissingLayerError:
         return MissingLayerError(
-            f"{path} has positions, and the workspace holds no genome to place them on; "
-            f"add one first: 'cisgraph add GENOME.fa --workspace {self.workspace.path}'"
+            f"{path} has positions, and the workspace holds no genome to place them "
+            "on; add one first: 'cisgraph add GENOME.fa "
+            f"--workspace {self.workspace.path}'"
         )
 
     def _map_contigs(self, parsed: Parsed, path: Path) -> dict[str, str]:
@@ -498,8 +541,8 @@ class Store:
                 limit = table[column].map(lengths).fillna(0).to_numpy()
                 off |= (start < 0) | (end > limit)
             off &= keep
-            self._drop(parsed.tally, table, ~keep, "unknown_contig")
-            self._drop(parsed.tally, table, off, "off_contig")
+            lost = {"unknown_contig": ~keep, "off_contig": off}
+            self._drop(parsed, name, lost)
             total += len(table)
             lost_unknown += int((~keep).sum())
             lost_off += int(off.sum())
@@ -507,8 +550,8 @@ class Store:
         if total - lost_unknown < MIN_MAPPED * total:
             missing = sorted(name for name, own in mapping.items() if own is None)
             raise ContigMappingError(
-                f"{path}: only {total - lost_unknown:,} of {total:,} rows lie on contigs of "
-                "this assembly.\n"
+                f"{path}: only {total - lost_unknown:,} of {total:,} rows lie on "
+                "contigs of this assembly.\n"
                 + _side_by_side(missing, list(lengths))
                 + "\nGive the names of the same contigs with 'cisgraph add NAMES.tsv "
                 "--kind contig_synonyms' (two columns), or use the right assembly."
@@ -516,7 +559,8 @@ class Store:
         if total - lost_unknown - lost_off < MIN_MAPPED * total:
             raise ContigMappingError(
                 f"{path}: {lost_off:,} of {total:,} rows lie beyond the ends of their "
-                "contigs: the file is probably written against another build of the genome."
+                "contigs: the file is probably written against another build of the "
+                "genome. Use the file for this assembly, or lift it over first"
             )
         return {name: own for name, own in mapping.items() if own is not None}
 
@@ -534,6 +578,8 @@ class Store:
         shown: list[str] = []
         for name, table in named.items():
             columns = TABLES[name].genes
+            if name == "texts" and not (table["subject_kind"] == "gene").any():
+                continue
             if not len(genes) and (columns or name == "texts"):
                 raise MissingLayerError(
                     f"{path} names genes, and no annotation is registered; add the GFF "
@@ -563,9 +609,8 @@ class Store:
                 shown += sorted(found.unknown)[:5]
                 table[column] = given.where(~of_gene, given.map(found.known))
             unknown &= ~ambiguous
-            original = named[name]
-            self._drop(parsed.tally, original, ambiguous, "ambiguous_gene", columns)
-            self._drop(parsed.tally, original, unknown, "unknown_gene", columns)
+            lost = {"ambiguous_gene": ambiguous, "unknown_gene": unknown}
+            self._drop(parsed, name, lost, columns)
             keep = ~(ambiguous | unknown)
             total += len(table)
             kept += int(keep.sum())
@@ -574,37 +619,63 @@ class Store:
             raise GeneMappingError(
                 f"{path}: none of its gene names are known to the annotation.\n"
                 + _side_by_side(shown, genes.examples)
-                + "\nAdd a table of other names first (--kind aliases), or use the right "
-                "annotation."
+                + "\nAdd a table of other names first (--kind aliases), or use the "
+                "right annotation."
             )
 
     @staticmethod
     def _drop(
-        tally: Tally,
-        table: pd.DataFrame,
-        lost: np.ndarray,
-        reason: str,
+        parsed: Parsed,
+        name: str,
+        lost: Mapping[str, Bools],
         columns: tuple[str, ...] = (),
     ) -> None:
-        """Count the file rows behind lost table rows, where none of theirs is kept."""
-        if not lost.any():
+        """Count the file rows behind the lost rows of a table, each for one reason.
+
+        A file row may stand behind several table rows (a gene set, a row of a matrix).
+        One that keeps any of them is kept; what it lost is noted, and listed under
+        ``<reason>_in_kept_row``.
+        """
+        table, tally = parsed.tables[name], parsed.tally
+        any_lost = np.logical_or.reduce(list(lost.values()))
+        if not any_lost.any():
             return
-        if "_line" not in table:
-            tally.leave_out(reason, n=int(lost.sum()))
-            return
-        lines = table["_line"].to_numpy()
-        kept_lines = np.unique(lines[~lost])
-        gone = table[lost & ~np.isin(lines, kept_lines)]
-        first = gone.drop_duplicates("_line")
-        shown = [c for c in (columns or table.columns[:4]) if c != "_line"]
-        for row in first[["_line", *shown]].itertuples(index=False):
-            tally.leave_out(reason, line=int(row[0]), text="\t".join(map(str, row[1:])))
+        shown = [c for c in (columns or table.columns[:4]) if c != LINE]
+        is_in_kept_row = np.zeros(len(table), dtype=bool)
+        is_first = any_lost
+        if LINE in table:
+            lines = table[LINE].to_numpy()
+            is_in_kept_row = np.isin(lines, np.unique(lines[~any_lost]))
+            is_first = np.zeros(len(table), dtype=bool)
+            gone = np.flatnonzero(any_lost & ~is_in_kept_row)
+            is_first[gone[np.unique(lines[gone], return_index=True)[1]]] = True
+        for reason, rows in lost.items():
+            whole = rows & is_first & ~is_in_kept_row
+            part = rows & is_in_kept_row
+            for label, which in ((reason, whole), (f"{reason}_in_kept_row", part)):
+                listed = table[which].head(LISTED_PER_REASON)
+                at = listed[LINE] if LINE in listed else [None] * len(listed)
+                texts = listed[shown].itertuples(index=False)
+                tally.examples += [
+                    LeftOut(line, label, "\t".join(map(str, row))[:500])
+                    for line, row in zip(at, texts, strict=True)
+                ]
+            if whole.any():
+                tally.left_out[reason] += int(whole.sum())
+            if part.any():
+                example = " ".join(map(str, table[part][shown].iloc[0]))[:100]
+                parsed.notes.append(
+                    f"{name}: {int(part.sum()):,} of {len(table):,} entries left out "
+                    f"as {reason} within rows that are kept, e.g. {example}"
+                )
 
     def _check_translations(self, parsed: Parsed, options: Mapping[str, str]) -> None:
         transcripts, features = parsed.tables["transcripts"], parsed.tables["features"]
-        transcripts = transcripts[
-            transcripts["gene_id"].isin(parsed.tables["genes"]["gene_id"])
-        ]
+        kept = parsed.tables["genes"]["gene_id"]
+        transcripts = transcripts[transcripts["gene_id"].isin(kept)]
+        if "gene_aliases" in parsed.tables:
+            aliases = parsed.tables["gene_aliases"]
+            parsed.tables["gene_aliases"] = aliases[aliases["gene_id"].isin(kept)]
         features = features[
             features["transcript_id"].isin(transcripts["transcript_id"])
         ]
@@ -620,11 +691,12 @@ class Store:
             checked, on="transcript_id", how="left", validate="one_to_one"
         )
         coding = merged[merged["cds_length"].fillna(0) > 0]
-        valid = int(coding["cds_valid"].fillna(False).astype(bool).sum())
+        valid = int(coding["cds_valid"].fillna(value=False).astype(bool).sum())
         problems = coding["cds_problem"].fillna("").str.split(";").explode().str.strip()
         counts = problems[problems != ""].value_counts()
         parsed.notes.append(
-            f"translation check: {valid:,} of {len(coding):,} coding transcripts are valid"
+            f"translation check: {valid:,} of {len(coding):,} coding transcripts are "
+            "valid"
             + (
                 "; " + ", ".join(f"{n:,} {p}" for p, n in counts.items())
                 if len(counts)
@@ -635,26 +707,38 @@ class Store:
         parsed.tables["transcripts"] = merged
         parsed.tables["features"] = features
 
-    def _keep_files(self, kind: Kind, parsed: Parsed, path: Path, folder: Path) -> str:
-        """Copy the file, its companions and the parser's products into the workspace."""
+    def _keep_files(
+        self, parsed: Parsed, path: Path, folder: Path, made: list[Path]
+    ) -> tuple[str, dict[str, str]]:
+        """Copy the file, its companions and the parser's products into the workspace.
+
+        Files that were not there before are added to ``made`` before they are written.
+        Returns the file's path inside the workspace, and the sha256 of each file kept.
+        """
         if path.as_posix().startswith("jaspar:"):
-            return path.as_posix()
-        for produced, temporary in parsed.files.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary.replace(folder / produced)
-        for companion in (path, *_companions(path)):
-            copy_into(companion, folder / companion.name)
+            return path.as_posix(), {}
+        products = parsed.files.items()
+        copies = [path, *_companions(path)]
+        names = [name for name, _ in products] + [copy.name for copy in copies]
+        made += [folder / name for name in names if not (folder / name).exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, temporary in products:
+            temporary.replace(folder / name)
+        for copy in copies:
+            target = folder / copy.name
+            if not target.is_file() or sha256_of(target) != sha256_of(copy):
+                copy_into(copy, target)
         stored = (folder / path.name).relative_to(self.workspace.path).as_posix()
         for table in ("tracks", "panels"):
             if table in parsed.tables:
                 parsed.tables[table] = parsed.tables[table].assign(path=stored)
-        return stored
+        return stored, {name: sha256_of(folder / name) for name in names}
 
     def _load(
         self, kind: Kind, parsed: Parsed, *, resolved: Path, stored: str, sha: str,
         name: str, previous: Source | None, options: Mapping[str, str],
         columns: Mapping[str, str], contig_map: Mapping[str, str],
-        licence: str, citation: str,
+        licence: str, citation: str, files: Mapping[str, str],
     ) -> int:  # fmt: skip
         tally = parsed.tally
         size = (
@@ -664,12 +748,12 @@ class Store:
         )
         with self._transaction():
             row = self.connection.execute(
-                "INSERT INTO sources (name, kind, version, path, stored, sha256, size_bytes,"
-                " options, columns, licence, citation, rows_read, rows_kept, left_out, notes,"
-                " contig_map, added_at, code_version) VALUES"
-                " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING source_id",
+                "INSERT INTO sources (name, kind, version, path, stored, sha256,"
+                " size_bytes, options, columns, licence, citation, rows_read,"
+                " rows_kept, left_out, notes, contig_map, added_at, code_version, files) VALUES"
+                " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING source_id",
                 [
-                    name, kind.name, previous.version + 1 if previous else 1,
+                    name, kind.name, self._next_version(name),
                     resolved.as_posix(), stored, sha, size,
                     json.dumps(dict(options), sort_keys=True),
                     json.dumps(dict(columns), sort_keys=True),
@@ -677,6 +761,7 @@ class Store:
                     json.dumps(dict(tally.left_out), sort_keys=True),
                     json.dumps(parsed.notes), json.dumps(dict(contig_map)),
                     datetime.now(UTC).replace(tzinfo=None), version("cisgraph"),
+                    json.dumps(dict(files), sort_keys=True),
                 ],
             ).fetchone()  # fmt: skip
             if row is None:
@@ -721,6 +806,11 @@ class Store:
         )
         self.connection.unregister("incoming")
 
+    def _next_version(self, name: str) -> int:
+        """Count on from all versions of a name, removed ones too."""
+        versions = [s.version for s in self.sources(history=True) if s.name == name]
+        return max(versions, default=0) + 1
+
     def _delete_rows(self, source_id: int) -> None:
         for name in TABLES:
             self.connection.execute(
@@ -735,18 +825,20 @@ class Store:
             yield
             self.connection.execute("COMMIT")
         except BaseException as error:
-            self.connection.execute("ROLLBACK")
+            # A failed COMMIT (full disk) has ended the transaction already.
+            with suppress(duckdb.Error):
+                self.connection.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise WorkspaceError(
-                    f"{self.workspace.registry}: {str(error).splitlines()[0]}; nothing was "
-                    "changed"
+                    f"{self.workspace.registry}: {str(error).splitlines()[0]}; "
+                    "nothing was changed"
                 ) from error
             raise
 
 
 @contextmanager
 def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
-    """Open the registry of a workspace; a writer makes the workspace where there is none.
+    """Open the registry of a workspace; a writer makes one where there is none.
 
     Raises
     ------
@@ -757,17 +849,49 @@ def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
     connection = workspace.connect(read_only=not write)
     try:
         if write:
-            connection.execute(_MANIFEST)
-            for table in TABLES.values():
-                columns = ", ".join(f'"{c.name}" {c.type}' for c in table.columns)
-                connection.execute(
-                    f'CREATE TABLE IF NOT EXISTS "{table.name}" '
-                    f"({columns}, source_id INTEGER NOT NULL)"
-                )
+            _make_tables(connection)
             _sweep(workspace, connection)
+        elif not _holds_tables(connection):
+            raise WorkspaceError(
+                f"{workspace.registry} holds no registry yet; add a genome first: "
+                f"'cisgraph add GENOME.fa --workspace {path}'"
+            )
         yield Store(workspace, connection)
+    except _DAMAGE as error:
+        raise WorkspaceError(
+            f"{workspace.registry} cannot be read or written: "
+            f"{str(error).splitlines()[0]}. Check the disk; restore the file from a "
+            "copy, or register the sources again in a new workspace"
+        ) from error
     finally:
         connection.close()
+
+
+_DAMAGE = (
+    duckdb.IOException,
+    duckdb.SerializationException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+)
+
+
+def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("BEGIN")
+    connection.execute(_MANIFEST)
+    for table in TABLES.values():
+        columns = ", ".join(f'"{c.name}" {c.type}' for c in table.columns)
+        connection.execute(
+            f'CREATE TABLE IF NOT EXISTS "{table.name}" '
+            f"({columns}, source_id INTEGER NOT NULL)"
+        )
+    connection.execute("COMMIT")
+
+
+def _holds_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE table_name = 'sources'"
+    ).fetchone()
+    return found is not None
 
 
 def _sweep(workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
@@ -775,12 +899,18 @@ def _sweep(workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
     shutil.rmtree(workspace.tmp, ignore_errors=True)
     if not workspace.sources.is_dir():
         return
-    known = {
-        sha for (sha,) in connection.execute("SELECT sha256 FROM sources").fetchall()
-    }
+    known: dict[str, set[str]] = {}
+    for sha, files in connection.execute(
+        "SELECT sha256, files FROM sources WHERE removed_at IS NULL"
+    ).fetchall():
+        known.setdefault(sha, set()).update(json.loads(files))
     for folder in workspace.sources.iterdir():
         if folder.name not in known:
             shutil.rmtree(folder, ignore_errors=True)
+            continue
+        for file in folder.iterdir():
+            if file.name not in known[folder.name]:
+                file.unlink()
 
 
 def _to_arrow(values: pd.Series, sql_type: str) -> pa.Array:
@@ -802,10 +932,7 @@ def _to_arrow(values: pd.Series, sql_type: str) -> pa.Array:
 def _side_by_side(given: list[str], ours: list[str]) -> str:
     """Two name lists in two columns, the first twelve of each."""
     rows = [("in the file", "in this workspace")]
-    for i in range(min(12, max(len(given), len(ours)))):
-        rows.append(
-            (given[i] if i < len(given) else "", ours[i] if i < len(ours) else "")
-        )
+    rows += zip_longest(given[:12], ours[:12], fillvalue="")
     hidden = (max(len(given) - 12, 0), max(len(ours) - 12, 0))
     if any(hidden):
         rows.append(tuple(f"… {n} more" if n else "" for n in hidden))  # type: ignore[arg-type]
@@ -821,10 +948,28 @@ def _stem(path: Path) -> str:
     return (stem if dot and stem else name) or ending
 
 
+def _require_utf8(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise MalformedFileError(
+            str(path).encode(errors="backslashreplace").decode(),
+            "the name is not UTF-8 and cannot be kept",
+            remedy="Rename the file",
+        ) from None
+
+
+def _is_companion(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name with its ending is too long to be one
+        return False
+
+
 def _companions(path: Path) -> list[Path]:
     found = [path.with_name(path.name + ending) for ending in _INDEXES]
     found += [path.with_suffix(ending) for ending in _COMPANIONS.get(path.suffix, ())]
-    return [companion for companion in found if companion.is_file()]
+    return [companion for companion in found if _is_companion(companion)]
 
 
 def _sha_with_companions(path: Path) -> str:
@@ -848,6 +993,6 @@ def _builtin_sha(path: Path) -> str:
 
 
 def _source(row: dict[str, Any]) -> Source:
-    for key in ("options", "columns", "left_out", "notes", "contig_map"):
+    for key in ("options", "columns", "left_out", "notes", "contig_map", "files"):
         row[key] = json.loads(row[key])
     return Source(**row)

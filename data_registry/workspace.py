@@ -60,6 +60,10 @@ class Workspace:
         WorkspaceError
             There is no registry in the folder.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise WorkspaceError(
+                f"{self.path} is a file; a workspace is a folder: choose another"
+            )
         if not self.registry.is_file():
             raise WorkspaceError(
                 f"{self.path} is no workspace (no registry.duckdb); make one with "
@@ -90,10 +94,15 @@ class Workspace:
             return duckdb.connect(str(self.registry), read_only=read_only)
         except duckdb.Error as error:
             text = str(error)
-            if "lock" in text.lower():
+            # Not merely "lock": a message on damage speaks of a block.
+            if "set lock" in text or "onflicting lock" in text:
                 raise WorkspaceError(
                     f"{self.registry} is in use by another process; wait for it to "
                     f"finish and run again ({text.splitlines()[0]})"
+                ) from error
+            if "different configuration" in text:
+                raise WorkspaceError(
+                    f"{self.registry} is open in this process already; close it first"
                 ) from error
             raise WorkspaceError(
                 f"{self.registry} cannot be opened: {text.splitlines()[0]}. Restore it "
@@ -106,7 +115,10 @@ def disk_error(error: OSError, path: Path) -> WorkspaceError:
     remedy = {
         errno.ENOSPC: "the disk is full: free some space and run again",
         errno.EDQUOT: "the disk quota is used up: free some space and run again",
-        errno.EACCES: "no permission: change the folder's permissions or choose another",
+        errno.EFBIG: "a file grows beyond the size allowed: lift the limit (ulimit -f)",
+        errno.EEXIST: "there is a file of that name: choose another folder",
+        errno.ENOTDIR: "a part of the path is a file: choose another folder",
+        errno.EACCES: "no permission: change its permissions or choose another folder",
         errno.EROFS: "the file system is read-only: choose another folder",
         errno.ELOOP: "the links lead in a circle: give the real path",
         errno.ENAMETOOLONG: "the path is too long: choose a shorter one",
@@ -129,7 +141,7 @@ def require_file(path: Path) -> Path:
         raise MalformedFileError(
             path, f"no such file{target}", remedy="Check the path"
         ) from None
-    except (OSError, RuntimeError) as error:  # a circle of links
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
         raise MalformedFileError(
             path, f"cannot be followed ({error})", remedy="Give the real path"
         ) from error
@@ -160,7 +172,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        # A prefix of its own: with the file's name it could grow too long for a name.
+        handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise disk_error(error, path) from error
@@ -178,8 +191,6 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 
 def copy_into(source: Path, target: Path) -> None:
-    """Copy a file atomically; an equal-sized target is taken as already there."""
-    if target.is_file() and target.stat().st_size == source.stat().st_size:
-        return
+    """Copy a file atomically."""
     with written_beside(target) as beside:
         shutil.copyfile(source, beside)

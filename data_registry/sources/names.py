@@ -13,18 +13,16 @@ _REPORT_COLUMNS = ("Sequence-Name", "GenBank-Accn", "RefSeq-Accn", "UCSC-style-n
 
 def detect_names(path: Path, head: bytes) -> bool:  # noqa: ARG001
     """An NCBI assembly report, or a table headed ``contig<TAB>synonym``."""
-    return (
-        b"\n# Sequence-Name\t" in head
-        or head.startswith(b"# Sequence-Name\t")
-        or head.startswith(b"contig\tsynonym")
+    return b"\n# Sequence-Name\t" in head or head.startswith(
+        (b"# Sequence-Name\t", b"contig\tsynonym")
     )
 
 
 def parse_names(request: Request) -> Parsed:
     """Read synonyms; every name in a row stands for the same contig.
 
-    The store finds which of the names is the assembly's own, so rows hold the first name
-    as ``contig`` and each other as ``synonym``.
+    The store finds which of the names is the assembly's own, so rows hold the first
+    name as ``contig`` and each other as ``synonym``.
 
     Raises
     ------
@@ -70,7 +68,7 @@ def parse_names(request: Request) -> Parsed:
 KINDS = (
     Kind(
         name="contig_synonyms",
-        meaning="other names of contigs: tab-separated names, or an NCBI assembly report",
+        meaning="other names of contigs: tab-separated, or an NCBI assembly report",
         detect=detect_names,
         parse=parse_names,
         tables=("contig_synonyms",),
