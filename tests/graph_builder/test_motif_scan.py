@@ -238,8 +238,8 @@ def spread(contig: str, start: int, end: int, alt: str) -> tuple[int, int, str]:
             form = changed[at : at + length]
             if contig[:at] + form + contig[at + span :] != changed:
                 break
-            if "N" in contig[min(at, start) : max(at, start) + span]:
-                break
+            if contig[at if step < 0 else at + span - 1] == "N":
+                break  # two N need not be the same base
             places.append(at)
             at += step
     first, last = min(places), max(places)
