@@ -55,6 +55,8 @@ CORE: tuple[Column, ...] = (
     Column("symbol", TEXT, "its short name"),
     Column("distance", INTEGER, "distance to that gene, for upstream and downstream "
            "alleles", "bp", "1-5000"),
+    Column("tss_distance", INTEGER, "distance to the nearest gene start on the contig",
+           "bp", ">=0"),
     Column("transcript", TEXT, "transcript of that consequence"),
     Column("hgvs_c", TEXT, "coding change on that transcript (HGVS)"),
     Column("hgvs_p", TEXT, "protein change on that transcript (HGVS, predicted)"),

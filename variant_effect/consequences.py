@@ -225,6 +225,20 @@ class ConsequenceCaller:
         self._place_outside(alleles, rows, found)
         return found
 
+    def tss_distance(self, alleles: AlleleTable) -> NDArray[np.int64]:
+        """Return bp from each scored allele to the nearest gene start; -1 without any."""
+        out = np.full(len(alleles), -1, dtype=np.int64)
+        for contig, index in alleles.by_contig(alleles.scored):
+            if contig not in self.spans:
+                continue
+            start, end, strand, _ = self.spans[contig]
+            tss = np.sort(np.where(strand > 0, start, end - 1))
+            at = np.searchsorted(tss, alleles.start[index])
+            before = np.abs(alleles.start[index] - tss[np.maximum(at - 1, 0)])
+            after = np.abs(tss[np.minimum(at, len(tss) - 1)] - alleles.start[index])
+            out[index] = np.minimum(before, after)
+        return out
+
     def _run(
         self, alleles: AlleleTable, rows: NDArray[np.int64], code: int
     ) -> dict[str, Any]:

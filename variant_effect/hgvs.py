@@ -320,16 +320,11 @@ def describe(
     parts: dict[str, list[pa.Array]] = {name: [] for name in COLUMNS}
     done = 0
     for contig, rows in alleles.by_contig(alleles.small & (transcript >= 0)):
-        code = codon_table(codon_tables.get(contig, STANDARD_CODE))
-        starts = np.zeros(125, np.bool_)
-        for codon in code.starts:
-            a, b, c = (int(_CODE[ord(base)]) for base in codon)
-            starts[25 * a + 5 * b + c] = True
         ref_bp = alleles.min_ref.lengths[rows]
         alt = alleles.min_alt.take(rows)
         columns = _run(
             genome.contig(contig), alleles.start[rows], ref_bp, alt, transcript[rows],
-            models.arrays, np.frombuffer(code.amino_acids, np.uint8), starts,
+            models.arrays, _amino_table(codon_tables.get(contig, STANDARD_CODE)),
         )  # fmt: skip
         for name, column in zip(COLUMNS, columns, strict=True):
             parts[name].append(column)
@@ -343,6 +338,21 @@ def describe(
     return {name: pa.concat_arrays(parts[name]).take(at) for name in COLUMNS}
 
 
+def _amino_table(number: int) -> Bytes:
+    """Letters of the 125 codons of a genetic code, four times.
+
+    The second time start codons read M: that is for the first codon of a whole CDS. The
+    third and fourth are for a CDS that begins inside a codon and has no start.
+    """
+    code = codon_table(number)
+    letters = np.frombuffer(code.amino_acids, np.uint8)
+    initial = letters.copy()
+    for codon in code.starts:
+        a, b, c = (int(_CODE[ord(base)]) for base in codon)
+        initial[25 * a + 5 * b + c] = ord("M")
+    return np.concatenate([letters, initial, letters, letters])
+
+
 def _run(
     contig: Bytes,
     start: Ints,
@@ -351,27 +361,35 @@ def _run(
     transcript: Ints,
     models: _Models,
     amino: Bytes,
-    starts: NDArray[np.bool_],
 ) -> list[pa.Array]:
     """Describe the alleles of one contig."""
     n = len(start)
     plain = (ref_bp == 1) & (alt.lengths == 1)
-    names = int(np.diff(models.name_at)[transcript].sum())
     n_plain = int(plain.sum())
+    used, which = np.unique(transcript, return_inverse=True)
+    named = int(np.diff(models.name_at)[transcript].sum())
     # Room for the longest texts there can be.
     room = [
-        names + 64 * n_plain + (2 * MAX_SPELLED_BP + 128) * (n - n_plain),
+        named + 64 * n_plain + (MAX_SPELLED_BP + 128) * (n - n_plain),
         64 * n_plain + (3 * MAX_SPELLED_RESIDUES + 128) * (n - n_plain),
-        8 * n_plain + (8 * MAX_CODONS + 64) * (n - n_plain),
-        48 * n_plain + (3 * MAX_CODONS + 96) * (n - n_plain),
+        8 * n_plain + (6 * MAX_CODONS + 64) * (n - n_plain),
+        48 * n_plain + (2 * MAX_CODONS + 96) * (n - n_plain),
     ]
     text = [np.empty(size, np.uint8) for size in room]
     cuts = [np.zeros(n + 1, np.int32) for _ in room]
     scratch = np.empty(int(alt.lengths.max(initial=1)), np.uint8)
+    spliced_at = np.r_[0, np.cumsum(models.length[used])].astype(np.int64)
+    spliced = np.empty(spliced_at[-1], np.uint8)
+    contig = frozen(contig)
+    _splice(
+        contig, used, models.part_at, models.part_start, models.part_end,
+        models.strand, spliced_at, spliced,
+    )  # fmt: skip
     _describe(
-        frozen(contig), frozen(start), frozen(ref_bp), frozen(alt.data),
-        frozen(alt.offsets), frozen(transcript), models, frozen(amino), frozen(starts),
-        scratch, text[0], text[1], text[2], text[3], cuts[0], cuts[1], cuts[2], cuts[3],
+        contig, frozen(start), frozen(ref_bp), frozen(alt.data), frozen(alt.offsets),
+        frozen(transcript), frozen(which.astype(np.int64, copy=False)), models,
+        frozen(spliced), frozen(spliced_at), frozen(amino), scratch,
+        text[0], text[1], text[2], text[3], cuts[0], cuts[1], cuts[2], cuts[3],
     )  # fmt: skip
     return [_strings(t, c) for t, c in zip(text, cuts, strict=True)]
 
@@ -420,12 +438,34 @@ def _put_residue(out: Bytes, at: int, letter: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _part_at(models: _Models, t: int, position: int) -> int:
-    """Last part of ``t`` that starts at or before ``position``; part_at[t] - 1 if none."""
-    low, high = models.part_at[t], models.part_at[t + 1]
+def _splice(
+    contig: Bytes,
+    used: Ints,
+    part_at: Ints,
+    part_start: Ints,
+    part_end: Ints,
+    strand: NDArray[np.int8],
+    spliced_at: Ints,
+    spliced: Bytes,
+) -> None:
+    """Write the spliced sequence of transcripts, 5'→3', as codes 0-3 (4 unknown)."""
+    for i in range(len(used)):
+        t = used[i]
+        at, step = (spliced_at[i], 1) if strand[t] > 0 else (spliced_at[i + 1] - 1, -1)
+        for e in range(part_at[t], part_at[t + 1]):
+            for position in range(part_start[e], part_end[e]):
+                code = _CODE[contig[position]] if position < len(contig) else _UNKNOWN
+                spliced[at] = code if step > 0 else _COMPLEMENT[code]
+                at += step
+
+
+@njit(cache=True, nogil=True)
+def _part_at(part_start: Ints, position: int) -> int:
+    """Last part that starts at or before ``position``; -1 if there is none."""
+    low, high = 0, len(part_start)
     while low < high:
         middle = (low + high) // 2
-        if models.part_start[middle] <= position:
+        if part_start[middle] <= position:
             low = middle + 1
         else:
             high = middle
@@ -433,50 +473,38 @@ def _part_at(models: _Models, t: int, position: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _base(contig: Bytes, models: _Models, t: int, place: int) -> int:
-    """Base 0-3 (4 unknown) at a transcript position, on the transcript's strand."""
-    forward = models.strand[t] > 0
-    along = place if forward else models.length[t] - 1 - place
-    low, high = models.part_at[t], models.part_at[t + 1]
-    while high - low > 1:
-        middle = (low + high) // 2
-        if models.before[middle] <= along:
-            low = middle
+def _place(
+    part_start: Ints, part_end: Ints, before: Ints, forward: bool, position: int
+) -> tuple[int, int]:
+    """Transcript position of a genomic one, and the offset into an intron.
+
+    Outside the transcript it is negative, or at least the transcript's length.
+    """
+    last = len(part_start) - 1
+    e = max(_part_at(part_start, position), 0)
+    offset = 0
+    if position < part_end[e] or e == last:
+        along = before[e] + position - part_start[e]
+    else:
+        left = position - part_end[e] + 1
+        right = part_start[e + 1] - position
+        # The middle base of an odd intron counts from the exon before it.
+        if left < right or (left == right and forward):
+            along = before[e + 1] - 1
+            offset = left if forward else -left
         else:
-            high = middle
-    position = models.part_start[low] + along - models.before[low]
-    if position >= len(contig):
-        return _UNKNOWN
-    code = _CODE[contig[position]]
-    return code if forward else _COMPLEMENT[code]
+            along = before[e + 1]
+            offset = -right if forward else right
+    if forward:
+        return along, offset
+    return before[last] + part_end[last] - part_start[last] - 1 - along, offset
 
 
 @njit(cache=True, nogil=True)
-def _put_position(out: Bytes, at: int, models: _Models, t: int, position: int) -> int:
-    """Write a genomic position as HGVS writes it on transcript ``t``."""
-    first, last = models.part_at[t], models.part_at[t + 1] - 1
-    length = models.length[t]
-    forward = models.strand[t] > 0
-    e = _part_at(models, t, position)
-    offset = 0
-    if e < first:
-        along = position - models.part_start[first]
-    elif position < models.part_end[e] or e == last:
-        along = models.before[e] + position - models.part_start[e]
-    else:
-        left = position - models.part_end[e] + 1
-        right = models.part_start[e + 1] - position
-        # The middle base of an odd intron counts from the exon before it.
-        if left < right or (left == right and forward):
-            along = models.before[e + 1] - 1
-            offset = left if forward else -left
-        else:
-            along = models.before[e + 1]
-            offset = -right if forward else right
-    place = along if forward else length - 1 - along
-    low, high = models.cds_low[t], models.cds_high[t]
-    if low < 0:
-        low, high = 0, length
+def _put_position(
+    out: Bytes, at: int, place: int, offset: int, low: int, high: int
+) -> int:
+    """Write a transcript position as HGVS counts it; the CDS is ``[low, high)``."""
     if place < low:
         out[at] = 45  # -
         at = _put_number(out, at + 1, low - place)
@@ -485,21 +513,9 @@ def _put_position(out: Bytes, at: int, models: _Models, t: int, position: int) -
         at = _put_number(out, at + 1, place - high + 1)
     else:
         at = _put_number(out, at, place - low + 1)
-    if offset:
+    if offset != 0:
         out[at] = 43 if offset > 0 else 45
         at = _put_number(out, at + 1, abs(offset))
-    return at
-
-
-@njit(cache=True, nogil=True)
-def _put_range(
-    out: Bytes, at: int, models: _Models, t: int, first: int, last: int
-) -> int:
-    """Write genomic positions, 5' one first; one position where they are the same."""
-    at = _put_position(out, at, models, t, first)
-    if last != first:
-        out[at] = 95  # _
-        at = _put_position(out, at + 1, models, t, last)
     return at
 
 
@@ -519,23 +535,16 @@ def _put_bases(out: Bytes, at: int, bases: Bytes, n: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _put_coding(
-    out: Bytes,
-    at: int,
-    contig: Bytes,
-    models: _Models,
-    t: int,
-    a: int,
-    b: int,
-    alt: Bytes,
-    n: int,
-) -> int:
-    """Write ``hgvs_c`` of the 3'-most allele: ``[a, b)`` becomes ``alt``."""
-    forward = models.strand[t] > 0
-    at = _put(out, at, models.name[models.name_at[t] : models.name_at[t + 1]])
-    out[at] = 58  # :
-    out[at + 1] = 99 if models.cds_low[t] >= 0 else 110  # c or n
-    out[at + 2] = 46  # .
-    at += 3
+    out: Bytes, at: int, contig: Bytes,
+    part_start: Ints, part_end: Ints, before: Ints, forward: bool, low: int, high: int,
+    a: int, b: int, alt: Bytes, n: int,
+) -> int:  # fmt: skip
+    """Write ``c.`` or ``n.`` without its letter: ``[a, b)`` becomes ``alt``.
+
+    ``alt`` is on the transcript's strand, ``[a, b)`` already 3'-most.
+    """
+    word = _DELINS
+    left, right = a, b - 1
     if b == a:
         is_copy = a - n >= 0 if forward else a + n <= len(contig)
         for j in range(n):
@@ -544,100 +553,103 @@ def _put_coding(
             code = _CODE[contig[a - n + j if forward else a + n - 1 - j]]
             is_copy = (code if forward else _COMPLEMENT[code]) == alt[j]
         if is_copy:
-            first, last = (a - n, a - 1) if forward else (a + n - 1, a)
-            at = _put_range(out, at, models, t, first, last)
-            return _put(out, at, _DUP)
-        first, last = (a - 1, a) if forward else (a, a - 1)
-        at = _put_range(out, at, models, t, first, last)
-        return _put_bases(out, _put(out, at, _INS), alt, n)
-    first, last = (a, b - 1) if forward else (b - 1, a)
-    at = _put_range(out, at, models, t, first, last)
-    if n == 0:
-        return _put(out, at, _DEL)
+            word = _DUP
+            left, right = (a - n, a - 1) if forward else (a, a + n - 1)
+        else:
+            word = _INS
+            left, right = a - 1, a
+    elif n == 0:
+        word = _DEL
+    for i in range(1 if left == right else 2):
+        if i == 1:
+            out[at] = 95  # _
+            at += 1
+        place, offset = _place(
+            part_start, part_end, before, forward, left if (i == 0) == forward else right
+        )
+        at = _put_position(out, at, place, offset, low, high)
     if b - a == 1 and n == 1:
         code = _CODE[contig[a]]
         out[at] = _LETTERS[code if forward else _COMPLEMENT[code]]
         out[at + 1] = 62  # >
         out[at + 2] = _LETTERS[alt[0]]
         return at + 3
-    return _put_bases(out, _put(out, at, _DELINS), alt, n)
+    at = _put(out, at, word)
+    if n == 0 or word[1] == 117:  # del, dup
+        return at
+    return _put_bases(out, at, alt, n)
+
+
+# Where an allele lies, as _locate tells it; 0 and above are the number of an exon.
+_NOWHERE, _UNSURE, _GONE = -1, -2, -3
+
+
+@njit(cache=True, nogil=True)
+def _locate(
+    part_start: Ints, part_end: Ints, cds_start: int, cds_end: int, a: int, b: int
+) -> int:
+    """Tell which exon ``[a, b)`` lies in, or else what is known of its effect."""
+    last = len(part_start) - 1
+    e = _part_at(part_start, a)
+    if e >= 0 and b <= part_end[e] and (b > a or part_start[e] < a < part_end[e]):
+        return e
+    if b <= part_start[0] or a >= part_end[last]:
+        return _NOWHERE
+    if a <= cds_start and b >= cds_end:
+        return _GONE
+    # Between two exons, away from both splice sites?
+    if b == a and e > 0 and part_start[e] == a:
+        e -= 1
+    if 0 <= e < last and a >= part_end[e] and b <= part_start[e + 1]:
+        left, right = a - part_end[e], part_start[e + 1] - b
+        return _NOWHERE if left >= 2 and right >= 2 else _UNSURE
+    # Across an outer end of the transcript, in its UTR only?
+    touches = a < cds_end and b > cds_start
+    in_first = a < part_start[0] and b <= part_end[0]
+    in_last = a >= part_start[last] and b > part_end[last]
+    return _NOWHERE if (in_first or in_last) and not touches else _UNSURE
 
 
 # --- compiled: proteins ----------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True)
-def _mutated(
-    contig: Bytes, models: _Models, t: int, place: int,
-    cut: int, resume: int, alt: Bytes, n: int,
-) -> int:  # fmt: skip
-    """Base of the mutated transcript; ``[cut, resume)`` became ``alt``; -1 past its end."""
-    if place < cut:
-        return _base(contig, models, t, place)
-    if place < cut + n:
-        return alt[place - cut]
-    place += resume - cut - n
-    return _base(contig, models, t, place) if place < models.length[t] else -1
+def _reference(seq: Bytes, origin: int, amino: Bytes, k: int) -> int:
+    """Letter of residue ``k`` of the reference protein.
+
+    ``amino`` holds the letters of 125 codons, then those of a first codon, where a start
+    reads M whatever it codes for elsewhere.
+    """
+    at = origin + 3 * k
+    index = 25 * np.int64(seq[at]) + 5 * np.int64(seq[at + 1]) + np.int64(seq[at + 2])
+    return np.int64(amino[index + 125 if k == 0 else index])
 
 
 @njit(cache=True, nogil=True)
 def _residue(
-    contig: Bytes, models: _Models, t: int, k: int,
-    cut: int, resume: int, alt: Bytes, n: int,
-    amino: Bytes, starts: NDArray[np.bool_],
+    seq: Bytes, origin: int, amino: Bytes, cut: int, resume: int, alt: Bytes, n: int,
+    k: int,
 ) -> int:  # fmt: skip
-    """Letter of residue ``k`` of the mutated protein; 0 past the transcript's end.
-
-    With ``cut = resume`` past the CDS and ``n = 0`` it is the reference protein. A start
-    codon reads M whatever it codes for elsewhere.
-    """
-    first = models.cds_low[t] + models.phase[t] + 3 * k
-    index = 0
-    for j in range(3):
-        base = _mutated(contig, models, t, first + j, cut, resume, alt, n)
-        if base < 0:
+    """Letter of residue ``k`` when ``[cut, resume)`` is ``alt``; 0 past the transcript."""
+    at = origin + 3 * k
+    if at >= cut + n:
+        at += resume - cut - n
+        if at + 3 > len(seq):
             return _ENDED
-        index = 5 * index + base
-    if k == 0 and models.phase[t] == 0 and starts[index]:
-        return 77
-    return np.int64(amino[index])
-
-
-@njit(cache=True, nogil=True)
-def _codon(contig: Bytes, models: _Models, t: int, place: int) -> int:
-    """Number (0-124) of the reference codon at a transcript position."""
-    index = 0
-    for j in range(3):
-        index = 5 * index + _base(contig, models, t, place + j)
-    return index
-
-
-@njit(cache=True, nogil=True)
-def _reference(
-    contig: Bytes, models: _Models, t: int, k: int,
-    amino: Bytes, starts: NDArray[np.bool_],
-) -> int:  # fmt: skip
-    """Letter of residue ``k`` of the reference protein."""
-    index = _codon(contig, models, t, models.cds_low[t] + models.phase[t] + 3 * k)
-    if k == 0 and models.phase[t] == 0 and starts[index]:
-        return 77
-    return np.int64(amino[index])
-
-
-@njit(cache=True, nogil=True)
-def _find_stop(
-    contig: Bytes, models: _Models, t: int, k: int,
-    cut: int, resume: int, alt: Bytes, n: int,
-    amino: Bytes, starts: NDArray[np.bool_],
-) -> int:  # fmt: skip
-    """First stop of the mutated protein at or after residue ``k``; -1 if none is known."""
-    while True:
-        letter = _residue(contig, models, t, k, cut, resume, alt, n, amino, starts)
-        if letter == 42:
-            return k
-        if letter in (_ENDED, 88):
-            return -1
-        k += 1
+        index = 25 * np.int64(seq[at]) + 5 * np.int64(seq[at + 1]) + np.int64(seq[at + 2])
+        return np.int64(amino[index + 125 if k == 0 else index])
+    index = np.int64(0)
+    for j in range(at, at + 3):
+        index *= 5
+        if j < cut:
+            index += seq[j]
+        elif j < cut + n:
+            index += alt[j - cut]
+        elif j + resume - cut - n < len(seq):
+            index += seq[j + resume - cut - n]
+        else:
+            return _ENDED
+    return np.int64(amino[index + 125 if k == 0 else index])
 
 
 @njit(cache=True, nogil=True)
@@ -653,253 +665,6 @@ def _put_count(out: Bytes, at: int, word: Bytes, count: int) -> int:
     return at + 1
 
 
-# Where an allele lies, as _locate tells it.
-_NOWHERE, _UNSURE, _GONE, _EXONIC = 0, 1, 2, 3
-
-
-@njit(cache=True, nogil=True)
-def _locate(models: _Models, t: int, a: int, b: int) -> tuple[int, int]:
-    """Tell whether ``[a, b)`` lies in one exon (then which), or else what it means."""
-    first, last = models.part_at[t], models.part_at[t + 1] - 1
-    e = _part_at(models, t, a)
-    if e >= first and b <= models.part_end[e] and (
-        b > a or models.part_start[e] < a < models.part_end[e]
-    ):
-        return _EXONIC, e
-    if b <= models.part_start[first] or a >= models.part_end[last]:
-        return _NOWHERE, -1
-    if a <= models.cds_start[t] and b >= models.cds_end[t]:
-        return _GONE, -1
-    # Between two exons, away from both splice sites?
-    if b == a and e >= first and models.part_start[e] == a and e > first:
-        e -= 1
-    if first <= e < last and a >= models.part_end[e] and b <= models.part_start[e + 1]:
-        left, right = a - models.part_end[e], models.part_start[e + 1] - b
-        return (_NOWHERE if left >= 2 and right >= 2 else _UNSURE), -1
-    # Across an outer end of the transcript, in its UTR only?
-    touches = a < models.cds_end[t] and b > models.cds_start[t]
-    in_first = a < models.part_start[first] and b <= models.part_end[first]
-    in_last = a >= models.part_start[last] and b > models.part_end[last]
-    return (_NOWHERE if (in_first or in_last) and not touches else _UNSURE), -1
-
-
-@njit(cache=True, nogil=True)
-def _describe(
-    contig: Bytes,
-    start: Ints,
-    ref_bp: Ints,
-    alt: Bytes,
-    alt_at: Ints,
-    transcript: Ints,
-    models: _Models,
-    amino: Bytes,
-    starts: NDArray[np.bool_],
-    edit: Bytes,
-    out_c: Bytes,
-    out_p: Bytes,
-    out_k: Bytes,
-    out_a: Bytes,
-    cut_c: NDArray[np.int32],
-    cut_p: NDArray[np.int32],
-    cut_k: NDArray[np.int32],
-    cut_a: NDArray[np.int32],
-) -> None:
-    """Write the four texts of every allele; ``edit`` is scratch for the longest ALT."""
-    at_c, at_p, at_k, at_a = 0, 0, 0, 0
-    for i in range(len(start)):
-        t = transcript[i]
-        forward = models.strand[t] > 0
-        a, n = start[i], alt_at[i + 1] - alt_at[i]
-        b = a + ref_bp[i]
-        # Alleles come leftmost; on '+' the 3' end of the transcript is to the right.
-        shift = 0
-        if forward and b == a:
-            while a + shift < len(contig):
-                held = _CODE[
-                    alt[alt_at[i] + shift] if shift < n else contig[a + shift - n]
-                ]
-                if held == _UNKNOWN or held != _CODE[contig[a + shift]]:
-                    break
-                shift += 1
-        elif forward and n == 0:
-            while b + shift < len(contig):
-                held = _CODE[contig[a + shift]]
-                if held == _UNKNOWN or held != _CODE[contig[b + shift]]:
-                    break
-                shift += 1
-        for j in range(n):
-            k = j + shift
-            held = _CODE[alt[alt_at[i] + k] if k < n else contig[a + k - n]]
-            if forward:
-                edit[j] = held
-            else:
-                edit[n - 1 - j] = _COMPLEMENT[held]
-        a += shift
-        b += shift
-        at_c = _put_coding(out_c, at_c, contig, models, t, a, b, edit, n)
-        if models.cds_low[t] >= 0:
-            where, e = _locate(models, t, a, b)
-            if where == _UNSURE:
-                at_p = _put(out_p, at_p, _UNKNOWN_P)
-            elif where == _GONE:
-                at_p = _put(out_p, at_p, _NONE_P)
-            elif where == _EXONIC:
-                cut = models.before[e] + a - models.part_start[e]
-                if not forward:
-                    cut = models.length[t] - (cut + b - a)
-                at_p, at_k, at_a = _put_change(
-                    contig, models, t, cut, cut + b - a, edit, n, amino, starts,
-                    out_p, out_k, out_a, at_p, at_k, at_a,
-                )  # fmt: skip
-        cut_c[i + 1], cut_p[i + 1], cut_k[i + 1], cut_a[i + 1] = at_c, at_p, at_k, at_a
-
-
-@njit(cache=True, nogil=True)
-def _put_change(
-    contig: Bytes, models: _Models, t: int, cut: int, resume: int, alt: Bytes, n: int,
-    amino: Bytes, starts: NDArray[np.bool_],
-    out: Bytes, out_k: Bytes, out_a: Bytes, at: int, at_k: int, at_a: int,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Write ``hgvs_p``, codons and residues of a change inside one exon.
-
-    ``[cut, resume)`` of the transcript becomes ``alt``.
-    """
-    low, high = models.cds_low[t], models.cds_high[t]
-    origin = low + models.phase[t]
-    n_codons = (high - origin) // 3
-    if resume <= low or cut >= high or (cut == resume and cut == low):
-        return at, at_k, at_a
-    k0 = (cut - origin) // 3
-    if n_codons == 0 or k0 >= n_codons or (cut < origin and models.phase[t] > 0):
-        return _put(out, at, _UNKNOWN_P), at_k, at_a
-    initial = models.phase[t] == 0 and starts[_codon(contig, models, t, origin)]
-    if cut < origin:
-        word = _START_P if initial else _UNKNOWN_P
-        return _put(out, at, word), at_k, at_a
-
-    k1 = (resume - origin + 2) // 3
-    beyond = k1 > n_codons
-    k1 = min(k1, n_codons)
-    n_ref = k1 - k0
-    change = n - (resume - cut)
-    in_frame = change % 3 == 0 and not beyond
-    n_new = n_ref + change // 3
-    brief = n_ref <= MAX_CODONS and n <= 3 * MAX_CODONS and n_new <= MAX_CODONS
-
-    # A window of residues that cannot be read says nothing.
-    if in_frame:
-        for j in range(n_ref):
-            if _reference(contig, models, t, k0 + j, amino, starts) == 88:
-                return _put(out, at, _UNKNOWN_P), at_k, at_a
-        stop = -1
-        for j in range(n_new):
-            letter = _residue(
-                contig, models, t, k0 + j, cut, resume, alt, n, amino, starts
-            )
-            if letter == 88:
-                return _put(out, at, _UNKNOWN_P), at_k, at_a
-            if letter == 42 and stop < 0:
-                stop = j
-        last_is_stop = n_ref > 0 and (
-            _reference(contig, models, t, k1 - 1, amino, starts) == 42
-        )
-        premature = stop >= 0 and not (stop == n_new - 1 and last_is_stop)
-        if premature:
-            n_new = stop + 1
-    else:
-        stop, last_is_stop, premature = -1, False, False
-
-    if brief and not beyond:
-        at_k = _put_codons(
-            contig, models, t, origin, k0, k1, cut, resume, alt, n, out_k, at_k
-        )
-        if in_frame:
-            at_a = _put_letters(
-                contig, models, t, k0, n_ref, high, high, alt, 0, amino, starts, out_a, at_a
-            )
-            out_a[at_a] = 47  # /
-            at_a = _put_letters(
-                contig, models, t, k0, n_new, cut, resume, alt, n, amino, starts,
-                out_a, at_a + 1,
-            )  # fmt: skip
-
-    if k0 == 0 and initial and (
-        _residue(contig, models, t, 0, cut, resume, alt, n, amino, starts) != 77
-    ):
-        return _put(out, at, _START_P), at_k, at_a
-
-    # First difference.
-    p = 0
-    limit = min(n_ref, n_new) if in_frame else n_codons - k0
-    before, after = 0, 0
-    while p < limit:
-        before = _reference(contig, models, t, k0 + p, amino, starts)
-        after = _residue(
-            contig, models, t, k0 + p, cut, resume, alt, n, amino, starts
-        )
-        if before != after or (not in_frame and before == 42):
-            break
-        p += 1
-    k = k0 + p
-    if in_frame:
-        q = 0
-        if not premature:
-            while q < min(n_ref, n_new) - p and _reference(contig, models, t, k1 - 1 - q, amino, starts) == _residue(
-                contig, models, t, k0 + n_new - 1 - q, cut, resume, alt, n, amino, starts
-            ):
-                q += 1
-        gone, come = n_ref - p - q, n_new - p - q
-        if come <= 0 and gone <= 0:
-            return (
-                _put_same(contig, models, t, k0, k1, amino, starts, out, at), at_k, at_a
-            )
-        before = _reference(contig, models, t, k, amino, starts)
-        loses_stop = last_is_stop and q == 0 and gone > 0 and not premature
-        if not loses_stop:
-            if premature and come == 1:
-                if before == 42:
-                    at = _put_same(contig, models, t, k, k + 1, amino, starts, out, at)
-                    return at, at_k, at_a
-                at = _put_swap(out, at, k, before, 42)
-                return at, at_k, at_a
-            at = _put_window(
-                contig, models, t, k, gone, come, premature, n_codons,
-                cut, resume, alt, n, amino, starts, out, at,
-            )  # fmt: skip
-            return at, at_k, at_a
-        after = _residue(contig, models, t, k, cut, resume, alt, n, amino, starts)
-    elif p == limit or after == _ENDED or before == 88 or after == 88:
-        return _put(out, at, _UNKNOWN_P), at_k, at_a
-
-    # From here on the reading goes on to another stop.
-    if brief and not beyond and not in_frame:
-        at_a = _put_number(out_a, at_a, k + 1)
-        out_a[at_a] = before
-        out_a[at_a + 1] = 47
-        at_a = _put_number(out_a, at_a + 2, k + 1)
-        out_a[at_a] = after
-        at_a += 1
-        if before not in (after, 42) and after != 42:
-            out_a[at_a], out_a[at_a + 1] = 102, 115  # fs
-            at_a += 2
-    if after in (_ENDED, 88):
-        return _put(out, at, _UNKNOWN_P), at_k, at_a
-    if before == after:
-        return _put_same(contig, models, t, k, k + 1, amino, starts, out, at), at_k, at_a
-    if after == 42:
-        return _put_swap(out, at, k, before, 42), at_k, at_a
-    found = _find_stop(contig, models, t, k, cut, resume, alt, n, amino, starts)
-    at = _put(out, at, _OPEN)
-    at = _put_residue(out, at, before)
-    at = _put_number(out, at, k + 1)
-    at = _put_residue(out, at, after)
-    if before == 42:
-        at = _put_count(out, at, _EXT_TER, found - k if found >= 0 else -1)
-    else:
-        at = _put_count(out, at, _FS_TER, found - k + 1 if found >= 0 else -1)
-    return at, at_k, at_a
-
-
 @njit(cache=True, nogil=True)
 def _put_swap(out: Bytes, at: int, k: int, before: int, after: int) -> int:
     """Write ``p.(Pro10Leu)``."""
@@ -911,63 +676,52 @@ def _put_swap(out: Bytes, at: int, k: int, before: int, after: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _put_span(
-    contig: Bytes, models: _Models, t: int, first: int, last: int,
-    amino: Bytes, starts: NDArray[np.bool_], out: Bytes, at: int,
-) -> int:  # fmt: skip
+    seq: Bytes, origin: int, amino: Bytes, first: int, last: int, out: Bytes, at: int
+) -> int:
     """Write ``Lys2_Met3``, or ``Lys2`` for one residue."""
-    for k in (first, last):
-        letter = _reference(contig, models, t, k, amino, starts)
-        at = _put_number(out, _put_residue(out, at, letter), k + 1)
-        if first == last:
-            break
-        if k == first:
-            out[at] = 95
-            at += 1
-    return at
+    at = _put_residue(out, at, _reference(seq, origin, amino, first))
+    at = _put_number(out, at, first + 1)
+    if first == last:
+        return at
+    out[at] = 95
+    at = _put_residue(out, at + 1, _reference(seq, origin, amino, last))
+    return _put_number(out, at, last + 1)
 
 
 @njit(cache=True, nogil=True)
 def _put_same(
-    contig: Bytes, models: _Models, t: int, k0: int, k1: int,
-    amino: Bytes, starts: NDArray[np.bool_], out: Bytes, at: int,
-) -> int:  # fmt: skip
+    seq: Bytes, origin: int, amino: Bytes, k0: int, k1: int, out: Bytes, at: int
+) -> int:
     """Write ``p.(Pro10=)`` of residues ``[k0, k1)``."""
-    at = _put_span(
-        contig, models, t, k0, k1 - 1, amino, starts, out, _put(out, at, _OPEN)
-    )
+    at = _put_span(seq, origin, amino, k0, k1 - 1, out, _put(out, at, _OPEN))
     out[at], out[at + 1] = 61, 41
     return at + 2
 
 
 @njit(cache=True, nogil=True)
 def _put_window(
-    contig: Bytes, models: _Models, t: int, k: int, gone: int, come: int,
-    premature: bool, n_codons: int,
-    cut: int, resume: int, alt: Bytes, n: int,
-    amino: Bytes, starts: NDArray[np.bool_], out: Bytes, at: int,
+    seq: Bytes, origin: int, amino: Bytes, cut: int, resume: int, alt: Bytes, n: int,
+    k: int, gone: int, come: int, premature: bool, n_codons: int, out: Bytes, at: int,
 ) -> int:  # fmt: skip
     """Write a change in frame: ``gone`` residues from ``k`` on become ``come`` others."""
-    if gone == 1 and come == 1:
-        before = _reference(contig, models, t, k, amino, starts)
-        after = _residue(contig, models, t, k, cut, resume, alt, n, amino, starts)
-        return _put_swap(out, at, k, before, after)
     at = _put(out, at, _OPEN)
     if come == 0:
         while k + gone < n_codons:
-            before = _reference(contig, models, t, k, amino, starts)
-            following = _reference(contig, models, t, k + gone, amino, starts)
-            if before != following or following == 42:
+            following = _reference(seq, origin, amino, k + gone)
+            if following == 42 or following != _reference(seq, origin, amino, k):
                 break
             k += 1
-        at = _put_span(contig, models, t, k, k + gone - 1, amino, starts, out, at)
+        at = _put_span(seq, origin, amino, k, k + gone - 1, out, at)
         at = _put(out, at, _DEL)
         out[at] = 41
         return at + 1
+    word = _DELINS
+    first, last = k, k + gone - 1
     if gone == 0:
         while not premature and k < n_codons:
-            before = _reference(contig, models, t, k, amino, starts)
+            before = _reference(seq, origin, amino, k)
             if before == 42 or before != _residue(
-                contig, models, t, k, cut, resume, alt, n, amino, starts
+                seq, origin, amino, cut, resume, alt, n, k
             ):
                 break
             k += 1
@@ -975,27 +729,22 @@ def _put_window(
         for j in range(come):
             if not is_copy:
                 break
-            is_copy = _reference(contig, models, t, k - come + j, amino, starts) == _residue(contig, models, t, k + j, cut, resume, alt, n, amino, starts)
-        if is_copy:
-            at = _put_span(contig, models, t, k - come, k - 1, amino, starts, out, at)
-            at = _put(out, at, _DUP)
-            out[at] = 41
-            return at + 1
-        at = _put_span(contig, models, t, k - 1, k, amino, starts, out, at)
-        at = _put(out, at, _INS)
-    else:
-        at = _put_span(contig, models, t, k, k + gone - 1, amino, starts, out, at)
-        at = _put(out, at, _DELINS)
+            is_copy = _reference(seq, origin, amino, k - come + j) == _residue(
+                seq, origin, amino, cut, resume, alt, n, k + j
+            )
+        word = _DUP if is_copy else _INS
+        first, last = (k - come, k - 1) if is_copy else (k - 1, k)
+    at = _put_span(seq, origin, amino, first, last, out, at)
+    at = _put(out, at, word)
+    if word[1] == 117:  # dup
+        come = 0
     if come > MAX_SPELLED_RESIDUES:
-        at = _put(out, at, _XAA)
-        at = _put_number(out, at, come)
+        at = _put_number(out, _put(out, at, _XAA), come)
         out[at] = 93
         at += 1
     else:
         for j in range(come):
-            letter = _residue(
-                contig, models, t, k + j, cut, resume, alt, n, amino, starts
-            )
+            letter = _residue(seq, origin, amino, cut, resume, alt, n, k + j)
             at = _put_residue(out, at, letter)
     out[at] = 41
     return at + 1
@@ -1003,26 +752,21 @@ def _put_window(
 
 @njit(cache=True, nogil=True)
 def _put_codons(
-    contig: Bytes, models: _Models, t: int, origin: int, k0: int, k1: int,
-    cut: int, resume: int, alt: Bytes, n: int, out: Bytes, at: int,
+    seq: Bytes, first: int, last: int, cut: int, resume: int, alt: Bytes, n: int,
+    out: Bytes, at: int,
 ) -> int:  # fmt: skip
-    """Write ``ccG/ccA``."""
-    first, last = origin + 3 * k0, origin + 3 * k1
+    """Write ``ccG/ccA`` of the codons in ``[first, last)``."""
     for side in range(2):
         begin = at
-        for place in range(first, cut):
-            out[at] = _LETTERS[_base(contig, models, t, place)] + 32
+        for j in range(first, cut):
+            out[at] = _LETTERS[seq[j]] + 32
             at += 1
-        if side == 0:
-            for place in range(cut, resume):
-                out[at] = _LETTERS[_base(contig, models, t, place)]
-                at += 1
-        else:
-            for j in range(n):
-                out[at] = _LETTERS[alt[j]]
-                at += 1
-        for place in range(resume, last):
-            out[at] = _LETTERS[_base(contig, models, t, place)] + 32
+        changed = seq[cut:resume] if side == 0 else alt[:n]
+        for code in changed:
+            out[at] = _LETTERS[code]
+            at += 1
+        for j in range(resume, last):
+            out[at] = _LETTERS[seq[j]] + 32
             at += 1
         if at == begin:
             out[at] = 45  # -
@@ -1034,20 +778,237 @@ def _put_codons(
 
 
 @njit(cache=True, nogil=True)
-def _put_letters(
-    contig: Bytes, models: _Models, t: int, k: int, count: int,
+def _put_change(
+    seq: Bytes, low: int, high: int, phase: int, amino: Bytes,
     cut: int, resume: int, alt: Bytes, n: int,
-    amino: Bytes, starts: NDArray[np.bool_], out: Bytes, at: int,
-) -> int:  # fmt: skip
-    """Write ``10PL``: the first residue's number and ``count`` letters, '-' for none."""
-    at = _put_number(out, at, k + 1)
-    if count <= 0:
-        out[at] = 45
-        return at + 1
-    for j in range(count):
-        out[at] = _residue(
-            contig, models, t, k + j, cut, resume, alt, n, amino, starts
-        )
-        at += 1
-    return at
+    out: Bytes, out_k: Bytes, out_a: Bytes, at: int, at_k: int, at_a: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Write ``hgvs_p``, codons and residues of a change inside one exon.
 
+    ``[cut, resume)`` of the transcript becomes ``alt``; the CDS is ``[low, high)``.
+    """
+    if resume <= low or cut >= high or (cut == resume and cut == low):
+        return at, at_k, at_a
+    origin = low + phase
+    n_codons = (high - origin) // 3
+    k0 = (cut - origin) // 3
+    if n_codons <= 0 or k0 >= n_codons or (cut < origin and phase > 0):
+        return _put(out, at, _UNKNOWN_P), at_k, at_a
+    initial = phase == 0 and _reference(seq, origin, amino, 0) == 77
+    if cut < origin:
+        return _put(out, at, _START_P if initial else _UNKNOWN_P), at_k, at_a
+
+    k1 = (resume - origin + 2) // 3
+    beyond = k1 > n_codons
+    k1 = min(k1, n_codons)
+    n_ref = k1 - k0
+    change = n - (resume - cut)
+    in_frame = change % 3 == 0 and not beyond
+    n_new = n_ref + change // 3
+    brief = n_ref <= MAX_CODONS and n_new <= MAX_CODONS and not beyond
+
+    readable = True
+    stop = -1
+    loses_stop = premature = False
+    if in_frame:
+        letter = 0
+        for k in range(k0, k1):
+            letter = _reference(seq, origin, amino, k)
+            readable &= letter != 88
+        ends = letter == 42
+        for k in range(k0, k0 + n_new):
+            letter = _residue(seq, origin, amino, cut, resume, alt, n, k)
+            readable &= letter != 88
+            if letter == 42:
+                stop = k - k0
+                break
+        premature = stop >= 0 and not (ends and stop == n_new - 1)
+        loses_stop = ends and stop < 0
+        if premature:
+            n_new = stop + 1
+    if not readable:
+        return _put(out, at, _UNKNOWN_P), at_k, at_a
+
+    if brief:
+        at_k = _put_codons(
+            seq, origin + 3 * k0, origin + 3 * k1, cut, resume, alt, n, out_k, at_k
+        )
+    if brief and in_frame:
+        at_a = _put_number(out_a, at_a, k0 + 1)
+        for k in range(k0, k1):
+            out_a[at_a] = _reference(seq, origin, amino, k)
+            at_a += 1
+        if n_ref == 0:
+            out_a[at_a] = 45
+            at_a += 1
+        out_a[at_a] = 47  # /
+        at_a = _put_number(out_a, at_a + 1, k0 + 1)
+        for k in range(k0, k0 + n_new):
+            out_a[at_a] = _residue(seq, origin, amino, cut, resume, alt, n, k)
+            at_a += 1
+        if n_new == 0:
+            out_a[at_a] = 45
+            at_a += 1
+
+    if k0 == 0 and initial and (
+        _residue(seq, origin, amino, cut, resume, alt, n, 0) != 77
+    ):
+        return _put(out, at, _START_P), at_k, at_a
+
+    # The first residue that differs; out of frame, a stop that stays ends the search.
+    limit = min(k1, k0 + n_new) if in_frame else n_codons
+    before = after = 0
+    k = k0
+    while k < limit:
+        before = _reference(seq, origin, amino, k)
+        after = _residue(seq, origin, amino, cut, resume, alt, n, k)
+        if before != after or (before == 42 and not in_frame):
+            break
+        k += 1
+    if in_frame and not loses_stop:
+        gone, come = k1 - k, k0 + n_new - k
+        while not premature and gone > 0 and come > 0 and _reference(
+            seq, origin, amino, k + gone - 1
+        ) == _residue(seq, origin, amino, cut, resume, alt, n, k + come - 1):
+            gone -= 1
+            come -= 1
+        if come == 0 and gone == 0:
+            return _put_same(seq, origin, amino, k0, k1, out, at), at_k, at_a
+        if gone == 0 and k == n_codons:  # behind the last codon of a CDS without stop
+            return _put(out, at, _UNKNOWN_P), at_k, at_a
+        if (gone == 1 or premature) and come == 1:
+            # An insertion that begins with a stop ends the protein at the next residue.
+            before = _reference(seq, origin, amino, k)
+            after = _residue(seq, origin, amino, cut, resume, alt, n, k)
+            if before == after:
+                return _put_same(seq, origin, amino, k, k + 1, out, at), at_k, at_a
+            return _put_swap(out, at, k, before, after), at_k, at_a
+        at = _put_window(
+            seq, origin, amino, cut, resume, alt, n, k, gone, come, premature, n_codons,
+            out, at,
+        )  # fmt: skip
+        return at, at_k, at_a
+
+    # The reading goes on to another stop.
+    if k == n_codons:
+        return _put(out, at, _UNKNOWN_P), at_k, at_a
+    before = _reference(seq, origin, amino, k)
+    after = _residue(seq, origin, amino, cut, resume, alt, n, k)
+    if after in (_ENDED, 88) or before == 88:
+        return _put(out, at, _UNKNOWN_P), at_k, at_a
+    if brief and not in_frame:
+        at_a = _put_number(out_a, at_a, k + 1)
+        out_a[at_a] = before
+        out_a[at_a + 1] = 47
+        at_a = _put_number(out_a, at_a + 2, k + 1)
+        out_a[at_a] = after
+        at_a += 1
+        if before not in (after, 42) and after != 42:
+            out_a[at_a], out_a[at_a + 1] = 102, 115  # fs
+            at_a += 2
+    if before == after:
+        return _put_same(seq, origin, amino, k, k + 1, out, at), at_k, at_a
+    if after == 42:
+        return _put_swap(out, at, k, before, after), at_k, at_a
+    found = k
+    letter = after
+    while letter not in (42, _ENDED, 88):
+        found += 1
+        letter = _residue(seq, origin, amino, cut, resume, alt, n, found)
+    at = _put_residue(out, _put(out, at, _OPEN), before)
+    at = _put_residue(out, _put_number(out, at, k + 1), after)
+    count = found - k if before == 42 else found - k + 1
+    word = _EXT_TER if before == 42 else _FS_TER
+    return _put_count(out, at, word, count if letter == 42 else -1), at_k, at_a
+
+
+@njit(cache=True, nogil=True)
+def _describe(
+    contig: Bytes,
+    start: Ints,
+    ref_bp: Ints,
+    alt: Bytes,
+    alt_at: Ints,
+    transcript: Ints,
+    which: Ints,
+    models: _Models,
+    spliced: Bytes,
+    spliced_at: Ints,
+    amino: Bytes,
+    edit: Bytes,
+    out_c: Bytes,
+    out_p: Bytes,
+    out_k: Bytes,
+    out_a: Bytes,
+    cut_c: NDArray[np.int32],
+    cut_p: NDArray[np.int32],
+    cut_k: NDArray[np.int32],
+    cut_a: NDArray[np.int32],
+) -> None:
+    """Write the four texts of every allele.
+
+    ``which`` is the allele's place in ``spliced``; ``amino`` holds a row of letters for
+    transcripts that begin inside a codon and one for all others; ``edit`` is scratch for
+    the longest ALT.
+    """
+    at_c, at_p, at_k, at_a = 0, 0, 0, 0
+    for i in range(len(start)):
+        t = transcript[i]
+        forward = models.strand[t] > 0
+        first, last = models.part_at[t], models.part_at[t + 1]
+        part_start = models.part_start[first:last]
+        part_end = models.part_end[first:last]
+        before = models.before[first:last]
+        a, n = start[i], alt_at[i + 1] - alt_at[i]
+        b = a + ref_bp[i]
+        # Alleles come leftmost; on '+' the 3' end of the transcript is to the right.
+        shift = 0
+        while forward and (b == a or n == 0) and b + shift < len(contig):
+            if n == 0:
+                held = _CODE[contig[a + shift]]
+            elif shift < n:
+                held = _CODE[alt[alt_at[i] + shift]]
+            else:
+                held = _CODE[contig[a + shift - n]]
+            if held == _UNKNOWN or held != _CODE[contig[b + shift]]:
+                break
+            shift += 1
+        for j in range(n):
+            k = j + shift
+            held = _CODE[alt[alt_at[i] + k] if k < n else contig[a + k - n]]
+            if forward:
+                edit[j] = held
+            else:
+                edit[n - 1 - j] = _COMPLEMENT[held]
+        a += shift
+        b += shift
+        low, high = models.cds_low[t], models.cds_high[t]
+        coding = low >= 0
+        at_c = _put(out_c, at_c, models.name[models.name_at[t] : models.name_at[t + 1]])
+        out_c[at_c], out_c[at_c + 2] = 58, 46
+        out_c[at_c + 1] = 99 if coding else 110
+        if not coding:
+            low, high = 0, models.length[t]
+        at_c = _put_coding(
+            out_c, at_c + 3, contig, part_start, part_end, before, forward, low, high,
+            a, b, edit, n,
+        )  # fmt: skip
+        if coding:
+            e = _locate(
+                part_start, part_end, models.cds_start[t], models.cds_end[t], a, b
+            )
+            if e == _UNSURE:
+                at_p = _put(out_p, at_p, _UNKNOWN_P)
+            elif e == _GONE:
+                at_p = _put(out_p, at_p, _NONE_P)
+            elif e >= 0:
+                cut = before[e] + a - part_start[e]
+                if not forward:
+                    cut = models.length[t] - (cut + b - a)
+                seq = spliced[spliced_at[which[i]] : spliced_at[which[i] + 1]]
+                letters = amino[:250] if models.phase[t] == 0 else amino[250:]
+                at_p, at_k, at_a = _put_change(
+                    seq, low, high, models.phase[t], letters, cut, cut + b - a, edit, n,
+                    out_p, out_k, out_a, at_p, at_k, at_a,
+                )  # fmt: skip
+        cut_c[i + 1], cut_p[i + 1], cut_k[i + 1], cut_a[i + 1] = at_c, at_p, at_k, at_a

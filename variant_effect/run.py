@@ -159,6 +159,8 @@ class Engine:
         consequences = self.material.caller.call(alleles)
         fill_consequences(alleles, consequences, self.material)
         columns = core_columns(alleles, consequences)
+        near = self.material.caller.tss_distance(alleles)
+        columns["tss_distance"] = pa.array(near, mask=near < 0)
         columns |= describe(
             alleles, consequences, self.models, self.material.genome,
             codon_tables=self.prepared.codon_tables,

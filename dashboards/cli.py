@@ -1,0 +1,92 @@
+"""``cisgraph``: all commands of all packages under one name."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_registry import cli as registry
+from data_registry.console import (
+    OUT,
+    WorkspaceOption,
+    new_app,
+    run_app,
+    say,
+    show_table,
+    step_reporter,
+)
+from data_registry.store import open_store
+from dashboards.demonstration import run_demo
+from graph_builder import cli as graph
+from variant_effect.card import card_as_json, explain_variant
+from variant_effect.preparation import prepare
+from variant_effect.run import output_columns
+from variant_effect.score import score
+
+app = new_app(
+    "What does each variant do? Register a genome and its omics, build the graph, score a VCF."
+)
+for commands in (registry.app, graph.app):
+    app.registered_commands += commands.registered_commands
+app.command()(score)
+
+
+@app.command("explain-variant")
+def explain(
+    variant: Annotated[str, typer.Argument(help="chrX:pos:ref:alt, 1-based.")],
+    workspace: WorkspaceOption = "workspace",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Print the evidence card of one variant: each statement with its source and version.
+
+    Example:
+
+        cisgraph explain-variant chrV:32091:T:C -w yeast
+    """
+    with open_store(Path(workspace)) as store:
+        with step_reporter("preparing") as on_step:
+            prepared = prepare(store, on_step=on_step)
+        card = explain_variant(variant, store, prepared)
+    if as_json:
+        say(json.dumps(card_as_json(card), indent=1))
+        return
+    show_table(
+        f"{card.variant}  {card.status}"
+        + (f"  prior score {card.prior_score:.3f}" if card.prior_score is not None else ""),
+        ["", "evidence", "source"],
+        [[s.section, s.text, s.source] for s in card.statements],
+    )
+
+
+@app.command()
+def columns() -> None:
+    """List the columns of the output: type, unit, range, direction, meaning."""
+    show_table(
+        "columns", ["column", "type", "unit", "range", "higher means", "meaning"],
+        [[c.name, c.type, c.unit, c.range, c.direction, c.meaning] for c in output_columns()],
+    )  # fmt: skip
+
+
+@app.command()
+def demo(
+    workspace: WorkspaceOption = "demo/workspace",
+    region: Annotated[
+        str, typer.Option(help="Region to score and print, 1-based.")
+    ] = "chr1:1-200000",
+) -> None:
+    """Build the simulated demo organism, register it, build its graph, score its VCF.
+
+    A second call recomputes nothing.
+    """
+    run_demo(Path(workspace), region)
+
+
+def main() -> None:
+    """Run ``cisgraph``."""
+    OUT.soft_wrap = True
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()
