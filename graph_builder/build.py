@@ -301,18 +301,21 @@ class _Run:
         for name, kind in TYPES.items():
             if self.records[name].count:
                 continue
-            tables = tuple(sorted(kind.inputs.tables))
-            empty_tables = [
-                table for table in tables
-                if self._digest_rows(table, kind.inputs.tables[table]).startswith("0:")
-            ]  # fmt: skip
-            empty_types = [
-                one for one in kind.inputs.types if not self.records[one].count
+            optional = kind.inputs.optional
+            tables = tuple(one for one in kind.inputs.tables if one not in optional)
+            has_rows = any(
+                not self._digest_rows(one, kind.inputs.tables[one]).startswith("0:")
+                for one in tables
+            )
+            lacking = [
+                f"type {one}"
+                for one in kind.inputs.types
+                if one not in optional and not self.records[one].count
             ]
-            lacking = [f"table {table}" for table in empty_tables]
-            lacking += [f"type {one}" for one in empty_types]
+            if tables and not has_rows:
+                lacking.insert(0, f"tables {', '.join(tables)}")
             problem = (
-                f"nothing in {', '.join(lacking)}"
+                f"nothing in {' and '.join(lacking)}"
                 if lacking
                 else "the layers it needs are registered, but no row of theirs fits"
             )
@@ -427,7 +430,9 @@ class _Run:
             """).to_arrow_table()  # noqa: S608
             cursor.close()
             rows: dict[str, Any] = {
-                name: found[name].to_numpy(zero_copy_only=False)
+                name: found[name]
+                if name in ("contig1", "contig2", "sample")
+                else found[name].to_numpy(zero_copy_only=False)
                 for name in found.column_names
             }
             self.contact_maps.append(
@@ -592,3 +597,9 @@ def digest_code() -> str:
     ):  # fmt: skip
         found.update((here / f"{name}.py").read_bytes())
     return found.hexdigest()
+
+
+if __name__ == "__main__":
+    from graph_builder.cli import main_build
+
+    main_build()

@@ -21,6 +21,8 @@ from graph_builder.intervals import sum_groups
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_FEW_KEYS = 20_000_000
+"""Up to this many possible keys a table of them is quicker than sorting."""
 LOOP_BIN_BP = 10_000
 """Size of bins where only loops are registered, in bp."""
 
@@ -123,9 +125,7 @@ class ContactMap:
         return out
 
 
-def build_contact_map(
-    rows: Mapping[str, NDArray[Any]], bin_bp: int | None
-) -> ContactMap | None:
+def build_contact_map(rows: Mapping[str, Any], bin_bp: int | None) -> ContactMap | None:
     """Put all contacts on one set of bins.
 
     Parameters
@@ -148,11 +148,11 @@ def build_contact_map(
         return None
     left_out: Counter[str] = Counter()
     is_loop = rows["is_loop"].astype(bool)
-    libraries, library = np.unique(rows["sample"].astype(str), return_inverse=True)
+    libraries, (library,) = _number_names(rows["sample"])
     width = (rows["end1"] - rows["start1"]).astype(np.int64)
     widths = {
         code: _most_frequent(width[of])
-        for code in range(libraries.size)
+        for code in range(len(libraries))
         if (of := (library == code) & ~is_loop).any()
     }
     if bin_bp is None:
@@ -161,8 +161,8 @@ def build_contact_map(
     used = ~(np.isin(library, coarse) & ~is_loop)
     left_out["library_coarser_than_bins"] += int((~used).sum())
 
-    names = np.concatenate([rows["contig1"][used], rows["contig2"][used]]).astype(str)
-    contigs, contig = np.unique(names, return_inverse=True)
+    contigs, (contig1, contig2) = _number_names(rows["contig1"], rows["contig2"])
+    contig = np.concatenate([contig1[used], contig2[used]])
     middle = np.concatenate(
         [
             (rows["start1"][used] + rows["end1"][used]) // 2,
@@ -171,7 +171,7 @@ def build_contact_map(
     ).astype(np.int64)
     index = middle // bin_bp
     reach = int(index.max(initial=0)) + 1
-    keys, bin_of = np.unique(contig * reach + index, return_inverse=True)
+    keys, bin_of = _number_keys(contig * reach + index, len(contigs) * reach)
     half = int(used.sum())
     first = np.minimum(bin_of[:half], bin_of[half:]).astype(np.int64)
     second = np.maximum(bin_of[:half], bin_of[half:]).astype(np.int64)
@@ -224,7 +224,7 @@ def build_contact_map(
     loop_score[~np.isfinite(loop_score)] = np.nan
     return ContactMap(
         bin_bp=bin_bp,
-        contigs=tuple(str(name) for name in contigs),
+        contigs=contigs,
         bin_contig=bin_contig,
         bin_index=bin_index,
         seen=np.array(seen, dtype=bool).reshape(len(seen), n_bins),
@@ -238,6 +238,36 @@ def build_contact_map(
         expected=_mean_curve(curves),
         left_out=Counter({key: found for key, found in left_out.items() if found}),
     )
+
+
+def _number_names(*columns: Any) -> tuple[tuple[str, ...], list[Ints]]:  # noqa: ANN401
+    """Return the sorted names of some columns of text, and the columns as numbers."""
+    encoded = [_as_text(column).dictionary_encode() for column in columns]
+    found = {name for column in encoded for name in column.dictionary.to_pylist()}
+    names = tuple(sorted(found))
+    place = {name: code for code, name in enumerate(names)}
+    numbers = []
+    for column in encoded:
+        codes = np.array([place[n] for n in column.dictionary.to_pylist()], np.int64)
+        at = column.indices.to_numpy(zero_copy_only=False)
+        numbers.append(codes[at] if codes.size else np.empty(0, np.int64))
+    return names, numbers
+
+
+def _as_text(column: Any) -> pa.Array:  # noqa: ANN401
+    if isinstance(column, pa.ChunkedArray):
+        return pa.concat_arrays(column.cast(pa.large_string()).chunks)
+    return pa.array(column, pa.large_string())
+
+
+def _number_keys(keys: Ints, n: int) -> tuple[Ints, Ints]:
+    """Return the distinct keys below ``n``, sorted, and each key's place among them."""
+    if n > _FEW_KEYS:
+        distinct, place = np.unique(keys, return_inverse=True)
+        return distinct, place.astype(np.int64)
+    is_used = np.zeros(n, bool)
+    is_used[keys] = True
+    return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[keys]
 
 
 def _most_frequent(width: Ints) -> int:

@@ -19,7 +19,7 @@ from graph_builder.links import EVIDENCE, link_elements
 from graph_builder.motif_scan import MotifSet
 from graph_builder.nodes import put_associations
 from graph_builder.schema import EDGE_TYPES
-from graph_builder.steps import Context, Step
+from graph_builder.steps import Context, GenomeReader, Step
 
 Floats = NDArray[np.float64]
 
@@ -315,20 +315,16 @@ def make_motif_hits(ctx: Context) -> pa.Table:
     merged, into = merge_overlapping(spans)
     contig = np.empty(len(merged), object)
     contig[into] = elements["contig"]
-    taken = _draw_regions(ctx, contig, merged)
-    ctx.count_left_out("element_beyond_scan_limit", int((~taken[into]).sum()))
+    taken = _draw_regions(
+        ctx, contig, merged, _count_bases(ctx, genome, contig, merged)
+    )
+    ctx.count_left_out("element_not_scanned", int((~taken[into]).sum()))
 
     columns: dict[str, list[NDArray[Any]]] = {
         name: [] for name in ("contig", "start", "motif", "strand", "score", "p")
     }
     for name in sorted(set(contig[taken].tolist())):
-        try:
-            bases = genome.contig(name)
-        except UnknownContigError:
-            ctx.count_left_out(
-                "element_on_contig_without_sequence", int((contig[into] == name).sum())
-            )
-            continue
+        bases = genome.contig(name)
         of = np.flatnonzero(taken & (contig == name))
         low = merged.start[of]
         high = np.minimum(merged.end[of], bases.size)
@@ -401,14 +397,35 @@ def make_motif_hits(ctx: Context) -> pa.Table:
     """)  # noqa: S608
 
 
+_IS_BASE = np.zeros(256, bool)
+_IS_BASE[np.frombuffer(b"ACGTacgt", np.uint8)] = True
+
+
+def _count_bases(
+    ctx: Context, genome: GenomeReader, contig: NDArray[Any], regions: Spans
+) -> Ints:
+    """Return the bases of each region that are known, 0 without sequence."""
+    known = np.zeros(len(regions), np.int64)
+    for name in sorted(set(contig.tolist())):
+        of = np.flatnonzero(contig == name)
+        try:
+            bases = genome.contig(name)
+        except UnknownContigError:
+            ctx.count_left_out("region_on_contig_without_sequence", of.size)
+            continue
+        for k in of:
+            piece = bases[regions.start[k] : regions.end[k]]
+            known[k] = np.count_nonzero(_IS_BASE[piece])
+    return known
+
+
 def _draw_regions(
-    ctx: Context, contig: NDArray[Any], regions: Spans
+    ctx: Context, contig: NDArray[Any], regions: Spans, sizes: Ints
 ) -> NDArray[np.bool_]:
     """Take whole regions, in an even draw, up to the limit on scanned bases."""
-    sizes = regions.end - regions.start
     most = ctx.parameters.motif_max_bp
     if sizes.sum() <= most:
-        return np.ones(len(regions), bool)
+        return sizes > 0
     ctx.put(
         "regions",
         {
@@ -424,9 +441,10 @@ def _draw_regions(
     """)["key"]
     taken = np.zeros(len(regions), bool)
     taken[order[np.cumsum(sizes[order]) <= most]] = True
+    taken &= sizes > 0
     ctx.notes.append(
-        f"motifs were scanned in {int(sizes[taken].sum())} of {int(sizes.sum())} bp of "
-        "element sequence, an even draw; motif_max_bp sets the limit"
+        f"motifs were scanned in {int(sizes[taken].sum())} of {int(sizes.sum())} known "
+        "bases of the elements, an even draw; motif_max_bp sets the limit"
     )
     return taken
 

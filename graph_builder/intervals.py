@@ -130,9 +130,20 @@ def sum_groups(label: Ints, value: NDArray[np.float64], n: int) -> NDArray[np.fl
     """Return the sum of each group's values, the same whatever their order.
 
     Values are added smallest first, so the rounding does not depend on the order in
-    which they came.
+    which they came. Whole numbers and single values need no sorting.
     """
-    order = np.lexsort((value, label))
+    counts = np.bincount(label, minlength=n)
+    is_shared = counts[label] > 1
+    shared = value[is_shared]
+    if np.array_equal(shared, np.rint(shared)) and np.abs(shared).sum() < 2**53:
+        order: Ints | slice = slice(None)
+    else:
+        order = np.concatenate(
+            [
+                np.flatnonzero(~is_shared),
+                np.flatnonzero(is_shared)[np.argsort(shared, kind="stable")],
+            ]
+        )
     return np.bincount(label[order], weights=value[order], minlength=n).astype(
         np.float64
     )

@@ -13,6 +13,8 @@ from graph_builder.steps import Context, Step
 
 _MARK = re.compile(r"\s*\(var\.\d+\)$")
 """JASPAR's mark of a factor's second motif: ``ABF1(var.2)``."""
+_YEAST_PROTEIN = re.compile(r"^([A-Z][a-z]{2}\d+)p$")
+"""Yeast's name of a protein is its gene's with a p: ``Abf1p`` of ``ABF1``."""
 
 
 def make_genes(ctx: Context) -> pa.Table:
@@ -338,9 +340,7 @@ def make_variants(ctx: Context) -> pa.Table:
         WHERE coalesce(group_name, '') = '' OR panel NOT IN (FROM whole)
         GROUP BY contig, start, upper(ref), upper(alt)
     """)
-    panel = ctx.arrays(
-        "SELECT contig, start, identifier FROM alleles ORDER BY identifier"
-    )
+    panel = ctx.table("SELECT contig, start, identifier FROM alleles")
     spans = ctx.spans(
         ctx.arrays("""
             SELECT contig, start, "end" FROM on_gene
@@ -348,7 +348,7 @@ def make_variants(ctx: Context) -> pa.Table:
         """)
     )
     inside = are_inside(
-        ctx.number_contigs(panel["contig"]), panel["start"].astype(np.int64), spans
+        ctx.number_contigs(panel["contig"]), panel["start"].to_numpy(), spans
     )
     ctx.count_left_out("panel_allele_outside_genes_and_cres", int((~inside).sum()))
     most = ctx.parameters.max_panel_variants
@@ -359,9 +359,7 @@ def make_variants(ctx: Context) -> pa.Table:
             f"{most} of {n_inside} panel alleles in genes and CREs were taken, an even "
             "draw by md5 of the identifier; max_panel_variants sets the limit"
         )
-    ctx.put(
-        "inside", {"identifier": pa.array(panel["identifier"][inside], pa.string())}
-    )
+    ctx.put("inside", {"identifier": panel["identifier"].filter(pa.array(inside))})
     return ctx.table(
         """
         WITH drawn AS (
@@ -426,6 +424,9 @@ def make_tfs(ctx: Context) -> pa.Table:
         name = row["name"]
         parts = [stated[name]] if name in stated else _MARK.sub("", name).split("::")
         found = known.resolve(parts).known
+        if not found:
+            parts = [_YEAST_PROTEIN.sub(r"\1", part) for part in parts]
+            found = known.resolve(parts).known
         encoding = sorted({found[part] for part in parts if part in found})
         if len(found) == len(set(parts)):
             identifier = "::".join(encoding)

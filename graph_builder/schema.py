@@ -55,12 +55,16 @@ class Inputs:
         Fields of ``BuildParameters``.
     genome
         Reads the reference sequence.
+    optional
+        Tables and types that only add attributes or rows: the type can be filled without
+        them. Of the other tables any one is enough; of the other types all are needed.
     """
 
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
     genome: bool = False
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +285,7 @@ NODE_TYPES: dict[str, NodeType] = {
                     "expression": ("dataset", "gene_id", "sample_id", "value"),
                     "orthologs": ("gene_id", "other_gene", "other_species", "ka", "ks"),
                 },
+                optional=("transcripts", "expression", "orthologs"),
             ),
             "a genome annotation (GFF3 or GTF)",
         ),
@@ -356,6 +361,7 @@ NODE_TYPES: dict[str, NodeType] = {
                     "contigs": ("contig", "length"),
                 },
                 types={"gene": _GENE_PLACE},
+                optional=("contigs", "gene"),
                 parameters=("promoter_upstream_bp", "promoter_downstream_bp"),
             ),
             "intervals of kind promoter, enhancer, cre, peak or dhs (BED, narrowPeak), "
@@ -429,6 +435,7 @@ NODE_TYPES: dict[str, NodeType] = {
                     "max_scored_variants",
                 ),
                 genome=True,
+                optional=("gene", "cre"),
             ),
             "GWAS summary statistics, a per-variant score table, or a genotype panel (VCF)",
         ),
@@ -458,6 +465,7 @@ NODE_TYPES: dict[str, NodeType] = {
                     "gene_aliases": ("gene_id", "alias"),
                 },
                 types={"gene": ("identifier", "symbol")},
+                optional=("gene_aliases", "gene"),
             ),
             "binding sites (ChIP, DAP), motifs (MEME, JASPAR, TRANSFAC), or a regulatory "
             "edge list",
@@ -470,6 +478,7 @@ NODE_TYPES: dict[str, NodeType] = {
             Inputs(
                 tables={**_CONTACT_TABLE, "contigs": ("contig", "length")},
                 parameters=_CONTACT_PARAMETERS,
+                optional=("contigs",),
             ),
             "contacts (.cool, .mcool, triplets or BEDPE loops)",
         ),
@@ -498,6 +507,7 @@ NODE_TYPES: dict[str, NodeType] = {
                     "term_relations": ("term_a", "term_b"),
                 },
                 types={"gene": ("identifier",)},
+                optional=("gene",),
             ),
             "terms (GMT, GAF, OBO or pathway tables)",
         ),
@@ -564,6 +574,7 @@ NODE_TYPES: dict[str, NodeType] = {
                     "gene_aliases": ("gene_id", "alias"),
                 },
                 types={"gene": ("identifier", "symbol")},
+                optional=("gene_aliases", "gene"),
             ),
             "texts, or an annotation with descriptions, or terms with definitions",
         ),
@@ -585,6 +596,7 @@ def _gene_gene(kind: str, meaning: str) -> EdgeType:
             tables={**_INTERACTIONS, **_CONTACT_TABLE},
             types={"gene": _GENE_PLACE},
             parameters=_CONTACT_PARAMETERS,
+            optional=("contacts",),
         ),
         f"interactions of kind {kind} (STRING, BioGRID, edge lists)",
         symmetric=True,
@@ -641,6 +653,7 @@ EDGE_TYPES: dict[str, EdgeType] = {
                 tables={**_INTERACTIONS, **_CONTACT_TABLE},
                 types={"gene": _GENE_PLACE},
                 parameters=_CONTACT_PARAMETERS,
+                optional=("contacts",),
             ),
             "interactions of kind regulatory",
         ),
@@ -685,6 +698,7 @@ EDGE_TYPES: dict[str, EdgeType] = {
                     **_CONTACT_TABLE,
                 },
                 types={"gene": _GENE_PLACE},
+                optional=("contacts",),
                 parameters=(
                     "coexpression_method",
                     "coexpression_min_abs_r",
@@ -768,6 +782,7 @@ EDGE_TYPES: dict[str, EdgeType] = {
             ),
             Inputs(
                 tables=_CONTACT_TABLE,
+                optional=("contacts",),
                 types={
                     "gene": _GENE_PLACE,
                     "cre": ("identifier", "contig", "start", "end", "activity"),
@@ -950,6 +965,14 @@ EDGE_TYPES: dict[str, EdgeType] = {
                 _CONTACT,
             ),
             Inputs(
+                optional=(
+                    "features",
+                    "transcripts",
+                    "variant_consequences",
+                    "contacts",
+                    "cre",
+                    "gene__linked_to__cre",
+                ),
                 tables={
                     "features": ("transcript_id", "kind", "contig", "start", "end"),
                     "transcripts": ("transcript_id", "gene_id"),
@@ -1014,6 +1037,7 @@ EDGE_TYPES: dict[str, EdgeType] = {
             ),
             Inputs(
                 tables={"motifs": _MOTIFS},
+                optional=("motifs",),
                 types={
                     "variant": ("identifier", "contig", "start", "end", "ref", "alt"),
                     "cre": ("identifier", "contig", "start", "end"),

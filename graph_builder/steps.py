@@ -89,8 +89,10 @@ class Context:
             columns["end"].astype(np.int64),
         )
 
-    def number_contigs(self, names: NDArray[Any]) -> Ints:
-        """Return the numbers of contigs; they come from one list for the whole build."""
+    def number_contigs(self, names: NDArray[Any] | pa.ChunkedArray) -> Ints:
+        """Return the numbers of contigs, from one list for the whole build."""
+        if isinstance(names, pa.ChunkedArray):
+            names = names.cast(pa.large_string()).combine_chunks()
         encoded = pa.array(names, pa.large_string()).dictionary_encode()
         codes = np.array(
             [self.contigs[name] for name in encoded.dictionary.to_pylist()], np.int64

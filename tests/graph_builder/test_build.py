@@ -407,7 +407,9 @@ def test_missing_layers_leave_their_types_empty_and_say_so(rows, toy_genome, tmp
     assert graph.edges["gene__linked_to__cre"].count > 0  # derived promoters
     missing = {one.type: one for one in graph.missing}
     assert set(missing) == {n for n, r in graph.types.items() if not r.count}
-    assert missing["contact_bin"].problem == "nothing in table contacts"
+    assert missing["contact_bin"].problem == "nothing in tables contacts"
+    assert missing["gene__physical__gene"].problem == "nothing in tables interactions"
+    assert missing["variant__near__gene"].problem == "nothing in type variant"
     assert ".cool" in missing["contact_bin"].remedy
     links = edges(graph, "gene__linked_to__cre")
     assert {one["evidence"] for one in links.values()} == {"distance"}
@@ -420,7 +422,7 @@ def test_limits_are_counted(rows, toy_genome, tmp_path):
     few = BuildParameters(max_panel_variants=1, motif_max_bp=500)
     graph = build_graph(make_registry(rows), toy_genome, tmp_path, parameters=few)
     assert graph.nodes["variant"].left_out["panel_alleles_beyond_limit"] == 2
-    assert graph.edges["tf__motif_in__cre"].left_out["element_beyond_scan_limit"] > 0
+    assert graph.edges["tf__motif_in__cre"].left_out["element_not_scanned"] > 0
 
 
 def test_without_a_genome_the_rest_is_built(rows, tmp_path):

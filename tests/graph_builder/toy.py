@@ -175,7 +175,8 @@ class ToyGenome:
 
 def make_registry(rows, *, source_id=1, seed=None, path=":memory:"):
     """Create all registry tables and fill them, shuffled when a seed is given."""
-    db = duckdb.connect(str(path))
+    # one thread: the toy is too small to share out
+    db = duckdb.connect(str(path), config={"threads": 1})
     db.execute(
         "CREATE TABLE sources (source_id INTEGER, name VARCHAR, kind VARCHAR, "
         "sha256 VARCHAR, superseded_by INTEGER)"
