@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from data_registry import cli as registry
 from data_registry.console import (
@@ -51,12 +52,15 @@ def explain(
     if as_json:
         say(json.dumps(card_as_json(card), indent=1))
         return
-    show_table(
-        f"{card.variant}  {card.status}"
-        + (f"  prior score {card.prior_score:.3f}" if card.prior_score is not None else ""),
-        ["", "evidence", "source"],
-        [[s.section, s.text, s.source] for s in card.statements],
-    )
+    score_text = "" if card.prior_score is None else f"   prior score {card.prior_score:.3f}"
+    say(f"{card.variant}   {card.status}{score_text}")
+    section = ""
+    for statement in card.statements:
+        if statement.section != section:
+            section = statement.section
+            OUT.print(f"\n[bold]{escape(section)}[/]")
+        say(f"  {statement.text}")
+        OUT.print(f"    [dim]{escape(statement.source)}[/]")
 
 
 @app.command()

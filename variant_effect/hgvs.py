@@ -581,7 +581,7 @@ def _put_coding(
 
 
 # Where an allele lies, as _locate tells it; 0 and above are the number of an exon.
-_NOWHERE, _UNSURE, _GONE = -1, -2, -3
+_NOWHERE, _UNSURE, _GONE, _LEFT_END, _RIGHT_END = -1, -2, -3, -4, -5
 
 
 @njit(cache=True, nogil=True)
@@ -607,7 +607,9 @@ def _locate(
     touches = a < cds_end and b > cds_start
     in_first = a < part_start[0] and b <= part_end[0]
     in_last = a >= part_start[last] and b > part_end[last]
-    return _NOWHERE if (in_first or in_last) and not touches else _UNSURE
+    if touches:
+        return _LEFT_END if in_first else _RIGHT_END if in_last else _UNSURE
+    return _NOWHERE if in_first or in_last else _UNSURE
 
 
 # --- compiled: proteins ----------------------------------------------------------------
@@ -795,6 +797,13 @@ def _put_change(
     if n_codons <= 0 or k0 >= n_codons or (cut < origin and phase > 0):
         return _put(out, at, _UNKNOWN_P), at_k, at_a
     initial = phase == 0 and _reference(seq, origin, amino, 0) == 77
+    change = n - (resume - cut)
+    moved = origin + change
+    if initial and cut < origin + 3 and resume <= origin + 3 and moved >= 0 and (
+        _residue(seq, moved, amino, cut, resume, alt, n, 0) == 77
+    ) and change != 0:
+        # The start codon is whole again, in frame with all that follows it.
+        return _put_same(seq, origin, amino, 0, 1, out, at), at_k, at_a
     if cut < origin:
         return _put(out, at, _START_P if initial else _UNKNOWN_P), at_k, at_a
 
@@ -802,7 +811,6 @@ def _put_change(
     beyond = k1 > n_codons
     k1 = min(k1, n_codons)
     n_ref = k1 - k0
-    change = n - (resume - cut)
     in_frame = change % 3 == 0 and not beyond
     n_new = n_ref + change // 3
     brief = n_ref <= MAX_CODONS and n_new <= MAX_CODONS and not beyond
@@ -997,16 +1005,22 @@ def _describe(
             e = _locate(
                 part_start, part_end, models.cds_start[t], models.cds_end[t], a, b
             )
-            if e == _UNSURE:
-                at_p = _put(out_p, at_p, _UNKNOWN_P)
-            elif e == _GONE:
+            seq = spliced[spliced_at[which[i]] : spliced_at[which[i] + 1]]
+            letters = amino[:250] if models.phase[t] == 0 else amino[250:]
+            if e == _GONE:
                 at_p = _put(out_p, at_p, _NONE_P)
+            elif e < _NOWHERE:
+                head = e == (_LEFT_END if forward else _RIGHT_END) and low + 3 <= high
+                if head and models.phase[t] == 0 and (
+                    _reference(seq, low, letters, 0) == 77
+                ):
+                    at_p = _put(out_p, at_p, _START_P)
+                else:
+                    at_p = _put(out_p, at_p, _UNKNOWN_P)
             elif e >= 0:
                 cut = before[e] + a - part_start[e]
                 if not forward:
                     cut = models.length[t] - (cut + b - a)
-                seq = spliced[spliced_at[which[i]] : spliced_at[which[i] + 1]]
-                letters = amino[:250] if models.phase[t] == 0 else amino[250:]
                 at_p, at_k, at_a = _put_change(
                     seq, low, high, models.phase[t], letters, cut, cut + b - a, edit, n,
                     out_p, out_k, out_a, at_p, at_k, at_a,

@@ -23,6 +23,7 @@ from variant_effect.consequences import (
     run_csq,
     so_term,
 )
+from variant_effect.layers import spread
 
 MAX_LISTED = 5
 """Groups listed for one allele."""
@@ -70,21 +71,21 @@ class JointCaller:
         rows = np.flatnonzero(alleles.small & coding[codes]) if len(terms) else np.zeros(0, int)
         if len(rows) < 2:
             return empty
-        found: list[list[tuple[str, str, str]]] = [[] for _ in range(n)]
+        found: dict[int, set[tuple[str, str, str]]] = {}
         tables = np.array([self.caller.codon_tables.get(c, 1) for c in alleles.contigs])
         for code in np.unique(tables[alleles.contig[rows]]).tolist():
             part = rows[tables[alleles.contig[rows]] == code]
             self._call_code(alleles, consequences, part, genotypes, code, found)
-        columns: list[list[str | None]] = [[None] * n for _ in _COLUMNS]
-        for i, groups in enumerate(found):
-            if groups:
-                shown = sorted(set(groups))[:MAX_LISTED]
-                for k in range(len(_COLUMNS)):
-                    columns[k][i] = ",".join(group[k] for group in shown)
+        listed = {i: sorted(groups)[:MAX_LISTED] for i, groups in sorted(found.items())}
+        where = np.array(list(listed), dtype=np.int64)
         return {
-            name: pa.array(values, pa.string())
-            for name, values in zip(_COLUMNS, columns, strict=True)
-        }
+            name: spread(
+                pa.array([",".join(g[k] for g in groups) for groups in listed.values()],
+                         pa.string()),
+                where, n,
+            )
+            for k, name in enumerate(_COLUMNS)
+        }  # fmt: skip
 
     def _call_code(
         self,
@@ -93,7 +94,7 @@ class JointCaller:
         rows: np.ndarray,
         genotypes: tuple[pa.Array, int],
         code: int,
-        found: list[list[tuple[str, str, str]]],
+        found: dict[int, set[tuple[str, str, str]]],
     ) -> None:
         record = np.unique(alleles.record[rows])
         first = np.searchsorted(alleles.record, record)
@@ -123,30 +124,41 @@ class JointCaller:
                 "-p", "s", "-C", str(code), "-n", "64", columns=f"\tFORMAT\t{samples}",
             )  # fmt: skip
             compounds = _read_compounds(out)
-        key_of: dict[tuple[str, int, str, str], int] = {}
-        for i, chrom, pos, ref, alt_ in zip(
-            rows.tolist(),
-            names.take(pa.array(alleles.contig[rows])).to_pylist(),
-            alleles.pos[rows].tolist(),
-            alleles.ref.take(pa.array(rows)).to_pylist(),
-            alleles.alt.take(pa.array(rows)).to_pylist(),
-            strict=True,
-        ):
-            key_of[chrom, pos, ref.upper(), alt_.upper()] = i
+        self._assign(alleles, consequences, rows, compounds, found)
+
+    @staticmethod
+    def _assign(
+        alleles: AlleleTable,
+        consequences: Consequences,
+        rows: np.ndarray,
+        compounds: list[tuple[str, str]],
+        found: dict[int, set[tuple[str, str, str]]],
+    ) -> None:
+        """Hand each group to the alleles it names, on the transcript they are shown on."""
+        order = np.lexsort((alleles.pos[rows], alleles.contig[rows]))
+        rows = rows[order]
+        code_of = {name: code for code, name in enumerate(alleles.contigs)}
+        reach = int(alleles.pos[rows].max()) + 1
+        places = alleles.contig[rows].astype(np.int64) * reach + alleles.pos[rows]
         for chrom, entry in compounds:
             cells = entry.split("|")
             transcript = decode_identifier(cells[2])
-            members = []
+            group = (so_term(cells[0]), cells[5], cells[6])
             for part in cells[6].split("+"):
                 place, _, new = part.partition(">")
-                at = len(place) - len(place.lstrip("0123456789"))
-                members.append(
-                    key_of.get((chrom, int(place[:at]), place[at:].upper(), new.upper()))
-                )
-            group = (so_term(cells[0]), cells[5], cells[6])
-            for i in members:
-                if i is not None and transcript == consequences.transcript[i]:
-                    found[i].append(group)
+                old = place.lstrip("0123456789")
+                at = int(place[: len(place) - len(old)])
+                key = code_of[chrom] * reach + at
+                first = int(np.searchsorted(places, key))
+                while first < len(rows) and places[first] == key:
+                    i = int(rows[first])
+                    first += 1
+                    if (
+                        consequences.transcript[i] == transcript
+                        and alleles.alt[i].as_py().upper() == new.upper()
+                        and alleles.ref[i].as_py().upper() == old.upper()
+                    ):
+                        found.setdefault(i, set()).add(group)
 
 
 def read_genotypes(lines: bytes) -> tuple[pa.Array, int] | None:

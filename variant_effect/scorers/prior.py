@@ -21,6 +21,7 @@ score may serve as a prior for fine-mapping. Every term is an output column.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Self
 
 import duckdb
@@ -159,24 +160,23 @@ def _consequence_term(consequences: Consequences) -> np.ndarray:
     term[near] *= np.exp(-consequences.distance[near] / _FADE_BP)
     missense = consequences.term == "missense_variant"
     changes, distinct = pd.factorize(consequences.protein[missense])
-    matrix = substitution_matrices.load("BLOSUM62")
-    table = np.array([_missense_weight(str(change), matrix) for change in distinct] or [0.0])
+    table = np.array([_missense_weight(str(change)) for change in distinct] or [0.0])
     term[missense] = table[changes]
     return term
 
 
-def _missense_weight(change: str, matrix: Mapping[tuple[str, str], float]) -> float:
-    """0.15 for the mildest exchange (BLOSUM62 4), 0.55 for the harshest (-4)."""
+def _missense_weight(change: str) -> float:
     before, _, after = change.partition(">")
-    old = before.strip("0123456789")
-    new = after.strip("0123456789")
-    if len(old) != 1 or len(new) != 1:
+    return _exchange_weight(before.strip("0123456789"), after.strip("0123456789"))
+
+
+@cache
+def _exchange_weight(old: str, new: str) -> float:
+    """0.15 for the mildest exchange (BLOSUM62 4), 0.55 for the harshest (-4)."""
+    matrix = substitution_matrices.load("BLOSUM62")
+    if len(old) != 1 or len(new) != 1 or not {old, new} <= set(matrix.alphabet):
         return WEIGHTS["missense_variant"]
-    try:
-        similarity = float(matrix[old, new])
-    except (KeyError, IndexError):
-        return WEIGHTS["missense_variant"]
-    return 0.35 - 0.05 * float(np.clip(similarity, -4.0, 4.0))
+    return 0.35 - 0.05 * min(max(float(matrix[old, new]), -4.0), 4.0)
 
 
 def _motif_term(before: Mapping[str, pa.Array]) -> np.ndarray:
