@@ -72,6 +72,8 @@ SYNONYMS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "score": ("combined_score", "weight", "confidence", "probability"),
     "sign": ("effect", "mode", "regulation", "action", "activation_repression"),
+    "n_activating": ("experimentos_pos", "experiments_pos", "n_positive"),
+    "n_repressing": ("experimentos_neg", "experiments_neg", "n_negative"),
     "evidence": ("type", "experimental_system", "method", "source_db", "assay"),
     "edge_kind": ("interaction_type", "experimental_system_type"),
     "taxon_a": ("organism_id_interactor_a", "organism_interactor_a"),
@@ -275,13 +277,29 @@ def _scores(
 
 def _signs(frame: pd.DataFrame, notes: list[str]) -> "pd.Series[float] | None":
     if "sign" not in frame:
-        return None
+        return _signs_by_count(frame, notes)
     given = frame["sign"].str.lower()
     sign = given.map(_SIGNS).astype("float64")
     n_unread = int((sign.isna() & ~is_missing(given)).sum())
     if n_unread:
         notes.append(f"{n_unread:,} signs that say neither + nor - are left empty")
     return sign
+
+
+def _signs_by_count(frame: pd.DataFrame, notes: list[str]) -> "pd.Series[float] | None":
+    """Return the sign on which all experiments agree; ``2/3`` says two of three."""
+    if not {"n_activating", "n_repressing"} <= {*frame.columns}:
+        return None
+    up, down = (
+        read_numbers(frame[name].str.replace(r"/\d+$", "", regex=True)) > 0
+        for name in ("n_activating", "n_repressing")
+    )
+    notes.append(
+        f"sign by the experiments: {int((up & ~down).sum()):,} activate, "
+        f"{int((down & ~up).sum()):,} repress, {int((up & down).sum()):,} disagree"
+    )
+    sign = up.astype("float64") - down.astype("float64")
+    return sign.where(up != down)
 
 
 def _once(tally: Tally, table: pd.DataFrame, *, directed: bool) -> pd.DataFrame:

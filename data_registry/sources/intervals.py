@@ -717,6 +717,8 @@ def parse(request: Request) -> Parsed:
         {wanted: frame[column] for wanted, column in layout.columns.items()}
     )
     spans[LINE] = frame[LINE]
+    if (pattern := request.options.get("contig_pattern")) is not None:
+        spans = _extract_contigs(spans, pattern)
     spans = clean_spans(path, spans, tally, one_based=bool(one_based))
     if base := describe_base(spans, one_based=bool(one_based)):
         notes.append(base)
@@ -745,6 +747,31 @@ def parse(request: Request) -> Parsed:
         more = f" and {len(unused) - 8} more" if len(unused) > 8 else ""
         notes.append(f"columns not kept: {', '.join(shown)}{more}")
     return Parsed({"intervals": table.reset_index(drop=True)}, tally, notes)
+
+
+def _extract_contigs(spans: pd.DataFrame, pattern: str) -> pd.DataFrame:
+    """Take contigs out of longer names (``AT(.)G`` in ``AT5G65030.1``: contig 5).
+
+    The whole name becomes the interval's name where it has none; a name that the
+    pattern does not match gives no contig.
+
+    Raises
+    ------
+    InputError
+        The pattern is no regular expression with one group.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"--option contig_pattern={pattern}: {error}") from error
+    if compiled.groups != 1:
+        raise InputError(
+            f"--option contig_pattern={pattern}: {compiled.groups} groups; write one, "
+            "around what is the contig, e.g. AT(.)G"
+        )
+    whole = spans["contig"]
+    found = whole.str.extract(compiled, expand=False).fillna("")
+    return spans.assign(contig=found, name=spans.get("name", whole))
 
 
 def _shown(rows: Rows, column: str) -> str:
@@ -1007,6 +1034,7 @@ KINDS: tuple[Kind, ...] = (
             "one_based": "yes: starts count from 1 and ends are inclusive; no: as BED",
             "five_prime": "yes: keep only the base at the 5' end (interval_kind=tss)",
             "syri_types": "SyRI annotations to keep, e.g. INV,DUP,TRANS",
+            "contig_pattern": "regular expression whose group is the contig: AT(.)G",
         },
     ),
 )

@@ -78,6 +78,21 @@ def test_targets_of_factors_are_directed_and_keep_both_ways(tmp_path):
     assert dict(parsed.tally.left_out) == {"duplicate_edge": 1}
 
 
+def test_sign_is_what_all_experiments_agree_on(tmp_path):
+    # TARGET counts the experiments that saw the target rise and fall.
+    text = (
+        "TF\tTarget\tExperimentos_pos\tExperimentos_neg\n"
+        "AT1G01010\tAT1G01020\t2/3\t0/3\n"
+        "AT1G01010\tAT1G01030\t0/3\t1/3\n"
+        "AT1G01010\tAT1G01040\t1/4\t1/4\n"
+        "AT1G01010\tAT1G01050\t0/1\t0/1\n"
+    )
+    parsed, table = parse(tmp_path, text)
+    assert table["sign"].fillna(0).tolist() == [1.0, -1.0, 0.0, 0.0]
+    assert table["directed"].all()
+    assert "1 activate, 1 repress, 1 disagree" in " ".join(parsed.notes)
+
+
 def test_the_better_score_of_a_doubled_edge_stays(tmp_path):
     text = "gene1,gene2,weight\na,b,0.2\nb,a,0.7\na,c,0.1\n"
     _, table = parse(tmp_path, text)

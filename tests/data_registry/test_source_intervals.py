@@ -243,6 +243,25 @@ def test_columns_can_be_named(tmp_path):
     assert row(parsed)["name"] == "e1"
 
 
+def test_contig_is_taken_out_of_a_longer_name(tmp_path):
+    # The published TSS peaks of A. thaliana name a transcript and no chromosome.
+    path = write(
+        tmp_path,
+        "tss.csv",
+        "Locus,Peak_start,Peak_end\nAT1G01010.1,3624,3648\nAT5G65030.1,10,12\n"
+        "tRNA-1,5,9\n",
+    )
+    columns = {"contig": "Locus", "start": "Peak_start", "end": "Peak_end"}
+    options = {"contig_pattern": "^AT(.)G", "one_based": "yes"}
+    parsed = intervals.parse(Request(path, "tss", options, columns))
+    assert spans(parsed) == [("1", 3623, 3648), ("5", 9, 12)]
+    assert parsed.tables["intervals"]["name"].tolist() == ["AT1G01010.1", "AT5G65030.1"]
+    assert dict(parsed.tally.left_out) == {"no_contig": 1}
+    for wrong in ("AT.G", "(A)(T)", "AT(.G"):
+        with pytest.raises(InputError, match="contig_pattern"):
+            intervals.parse(Request(path, "tss", {"contig_pattern": wrong}, columns))
+
+
 def test_neighbours_one_base_apart_are_pointed_out(tmp_path):
     apart = "".join(f"1\t{i * 10 + 1}\t{i * 10 + 10}\n" for i in range(30))
     tiled = "".join(f"1\t{i * 10}\t{i * 10 + 10}\n" for i in range(30))
