@@ -20,6 +20,7 @@ from data_registry.console import (
 from data_registry.store import open_store
 from dashboards.demonstration import run_demo
 from graph_builder import cli as graph
+from variant_effect.alleles import STATUS_MEANINGS
 from variant_effect.card import card_as_json, explain_variant
 from variant_effect.preparation import prepare
 from variant_effect.run import output_columns
@@ -64,12 +65,36 @@ def explain(
 
 
 @app.command()
-def columns() -> None:
+def columns(
+    markdown: Annotated[bool, typer.Option(help="As docs/columns.md.")] = False,
+) -> None:
     """List the columns of the output: type, unit, range, direction, meaning."""
+    if markdown:
+        OUT.print(columns_page(), end="", markup=False)
+        return
     show_table(
         "columns", ["column", "type", "unit", "range", "higher means", "meaning"],
         [[c.name, c.type, c.unit, c.range, c.direction, c.meaning] for c in output_columns()],
     )  # fmt: skip
+
+
+def columns_page() -> str:
+    """Return docs/columns.md, made from the columns themselves."""
+    lines = [
+        "# Columns of the output",
+        "",
+        "Made by `cisgraph columns --markdown`; a test keeps it true. An empty cell means no value.",
+        "",
+        "| column | type | unit | range | higher means | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{c.name}` | {c.type} | {c.unit} | {c.range} | {c.direction} | {c.meaning} |"
+        for c in output_columns()
+    ]
+    lines += ["", "## Status", "", "| status | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in STATUS_MEANINGS.items()]
+    return "\n".join(lines) + "\n"
 
 
 @app.command()

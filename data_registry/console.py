@@ -26,6 +26,8 @@ from data_registry.errors import PlatformError
 OUT = Console(soft_wrap=True, highlight=False)
 ERR = Console(stderr=True, soft_wrap=True, highlight=False)
 
+_QUIET_S = 2.0
+
 WorkspaceOption = Annotated[
     str,
     typer.Option(
@@ -83,9 +85,19 @@ def log(text: str) -> None:
 
 @contextmanager
 def step_reporter(title: str) -> Iterator[Callable[[str], None]]:
-    """Give a function that shows the current step: a spinner on a terminal, lines else."""
+    """Give a function that shows the current step: a spinner on a terminal, else a line.
+
+    Off a terminal a step is logged only once the work has taken two seconds, so that many
+    quick files do not fill the log.
+    """
     if not ERR.is_terminal:
-        yield lambda step: log(f"{title}: {step}")
+        began = time.monotonic()
+
+        def report(step: str) -> None:
+            if time.monotonic() - began >= _QUIET_S:
+                log(f"{title}: {step}")
+
+        yield report
         return
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
