@@ -17,6 +17,7 @@ PlatformError
 """
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 
@@ -55,6 +56,11 @@ class MalformedFileError(InputError):
         where = f"{path}" if line is None else f"{path}, line {line}"
         super().__init__(f"{where}: {problem}. {remedy}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickle would call the class with the message alone; workers send errors home.
+        build = partial(type(self), line=self.line, remedy=self.remedy)
+        return build, (self.path, self.problem)
+
 
 class ContigMappingError(InputError):
     """Too few of a file's rows lie on contigs of the assembly."""
@@ -85,8 +91,12 @@ class UnknownNodesError(InputError):
 
     def __init__(self, names: Collection[str], *, of: int) -> None:
         self.names = tuple(sorted(names))
+        self.of = of
         shown = ", ".join(self.names[:5])
         super().__init__(f"{len(self.names)} of {of} node names unknown, e.g. {shown}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), of=self.of), (self.names,)
 
 
 class WorkspaceError(PlatformError):

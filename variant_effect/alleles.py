@@ -1,5 +1,6 @@
 """One row an ALT allele: what was given, where it lies, and why it cannot be scored."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -475,14 +476,15 @@ def _append_empty(parts: Sequence[Strings]) -> Strings:
     return Strings(data, np.r_[np.int64(0), np.cumsum(lengths)])
 
 
-def mismatch_causes(alleles: AlleleTable, genome: Genome) -> dict[str, float]:
-    """Try what would explain REF mismatches; return the share each explains.
+def mismatch_causes(alleles: AlleleTable, genome: Genome) -> Counter[str]:
+    """Try what would explain REF mismatches; count how many each explains.
 
-    Keys: ``shifted_by_one`` (positions are 0-based), ``other_strand``, ``swapped``
-    (REF and ALT exchanged).
+    Keys: ``tested``; ``shifted_by_one`` (positions are 0-based), ``other_strand``,
+    ``swapped`` (REF and ALT exchanged). Causes overlap: any two single bases agree by
+    chance once in four.
     """
     rows = np.flatnonzero(alleles.status == _CODE["ref_mismatch"])[:2_000]
-    hits = dict.fromkeys(("shifted_by_one", "other_strand", "swapped"), 0)
+    hits = Counter(tested=len(rows))
     pairs = str.maketrans("ACGT", "TGCA")
     for i in rows.tolist():
         contig = genome.contig(alleles.contigs[alleles.contig[i]])
@@ -493,7 +495,7 @@ def mismatch_causes(alleles: AlleleTable, genome: Genome) -> dict[str, float]:
             found: str = contig[max(start, 0) : start + width].tobytes().decode().upper()
             return found
 
-        hits["shifted_by_one"] += ref in (read(at + 1, len(ref)), read(at - 1, len(ref)))
+        hits["shifted_by_one"] += read(at + 1, len(ref)) == ref
         hits["other_strand"] += read(at, len(ref)) == ref.translate(pairs)[::-1]
         hits["swapped"] += read(at, len(alt)) == alt
-    return {cause: n / max(len(rows), 1) for cause, n in hits.items()}
+    return hits

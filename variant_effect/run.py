@@ -12,10 +12,14 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -53,6 +57,23 @@ MAX_MISMATCHED = 0.01
 
 CHUNK_RECORDS = 50_000
 _EARLY_LOOK = 1_000
+_EXPLAINED = 0.8
+_CAUSES: Mapping[str, tuple[str, str]] = {
+    "shifted_by_one": (
+        "0-based positions (REF stands one base further on)",
+        "Add 1 to POS: VCF counts from 1.",
+    ),
+    "swapped": (
+        "REF and ALT swapped",
+        "Make the genome's base REF, e.g. with 'bcftools norm --check-ref s' or "
+        "'plink2 --ref-from-fa force'.",
+    ),
+    "other_strand": (
+        "alleles of the other strand",
+        "Flip them, e.g. with 'bcftools +fixref -- -m flip'.",
+    ),
+}
+"""Cause by its key in ``mismatch_causes``: words for it, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +98,9 @@ class Choices:
     chunk_records: int = CHUNK_RECORDS
 
 
+_COUNTERS = ("statuses", "mismatches", "unknown_contigs", "causes")
+
+
 @dataclass(slots=True)
 class Accounting:
     """Every input allele in exactly one bin."""
@@ -85,7 +109,8 @@ class Accounting:
     statuses: Counter[str] = field(default_factory=Counter)
     mismatches: Counter[str] = field(default_factory=Counter)
     unknown_contigs: Counter[str] = field(default_factory=Counter)
-    split_transcripts: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+    """What would explain the mismatches (``alleles.mismatch_causes``)."""
 
     @property
     def alleles(self) -> int:
@@ -98,6 +123,19 @@ class Accounting:
         self.statuses.update(other.statuses)
         self.mismatches.update(other.mismatches)
         self.unknown_contigs.update(other.unknown_contigs)
+        self.causes.update(other.causes)
+
+    def to_json(self) -> str:
+        """Return all counts as JSON."""
+        counters = {name: dict(getattr(self, name)) for name in _COUNTERS}
+        return json.dumps({"records": self.records, **counters})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Accounting":
+        """Read back what ``to_json`` wrote."""
+        held = json.loads(text)
+        counters = {name: Counter[str](held[name]) for name in _COUNTERS}
+        return cls(records=held["records"], **counters)
 
     def as_dict(self) -> dict[str, object]:
         """Return the JSON form: ``input_alleles = scored + sum(reasons)``."""
@@ -191,6 +229,7 @@ class Engine:
         bad = alleles.status == STATUSES.index("ref_mismatch")
         if bad.any():
             counts.mismatches.update(alleles.chrom.filter(pa.array(bad)).to_pylist())
+            counts.causes = mismatch_causes(alleles, self.material.genome)
         unknown = alleles.status == STATUSES.index("unknown_contig")
         if unknown.any():
             counts.unknown_contigs.update(alleles.chrom.filter(pa.array(unknown)).to_pylist())
@@ -322,11 +361,13 @@ def score_vcf(
             on_progress(n_chunks, total)
         _refuse_wrong_build(total, vcf, prepared, final=True)
         if not n_chunks:
-            with Engine.open(prepared, choices).connection:
-                pass
+            engine = Engine.open(prepared, choices)
+            with engine.connection:
+                missing = tuple(s.missing for s in engine.scorers if s.missing)
         _join(form, parts, n_chunks, out, reader.header, prepared, total, missing)
     except BaseException as error:
-        if isinstance(error, MalformedFileError | ReferenceMismatchError):
+        # Parts are kept only where --resume may find them again.
+        if from_stdin or isinstance(error, MalformedFileError | ReferenceMismatchError):
             shutil.rmtree(parts, ignore_errors=True)
         if isinstance(error, OSError):
             raise disk_error(error, out) from error
@@ -345,26 +386,38 @@ def run_digest(vcf: Path, prepared: Prepared, choices: Choices) -> str:
 
 
 _ENGINE: Engine | None = None
-_JOB: tuple[Path, Header, Path] | None = None
+_JOB: tuple[Prepared, Choices, Path, Header, Path] | None = None
 
 
 def _start_worker(
     prepared: Prepared, choices: Choices, vcf: Path, header: Header, parts: Path
 ) -> None:
-    global _ENGINE, _JOB  # noqa: PLW0603 - one engine a process, made once
+    global _JOB  # noqa: PLW0603 - one job a process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Chunks make millions of short-lived objects and few cycles worth searching for.
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
-    _ENGINE = Engine.open(prepared, choices)
-    _JOB = (vcf, header, parts)
+    # A worker would wait for ever where the parent was killed.
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _JOB = (prepared, choices, vcf, header, parts)
 
 
-def _work(chunk: Chunk) -> tuple[int, Accounting, tuple[str, ...], bool]:
-    if _ENGINE is None or _JOB is None:
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(chunk: Chunk) -> tuple[Accounting, tuple[str, ...], bool]:
+    global _ENGINE  # noqa: PLW0603 - one engine a process, made once
+    if _JOB is None:
         raise WorkspaceError("the worker was not started")
-    counts, missing, there = _score_chunk(_ENGINE, chunk, *_JOB)
-    return chunk.index, counts, missing, there
+    prepared, choices, vcf, header, parts = _JOB
+    # Opened here and not at the start, so that a failure reaches the parent as itself.
+    if _ENGINE is None:
+        _ENGINE = Engine.open(prepared, choices)
+    return _score_chunk(_ENGINE, chunk, vcf, header, parts)
 
 
 def _score_chunk(
@@ -375,29 +428,14 @@ def _score_chunk(
     form = find_format(engine.choices.format)
     part, counts_file = parts / f"{chunk.index:06d}.part", parts / f"{chunk.index:06d}.json"
     if part.is_file() and counts_file.is_file():
-        held = json.loads(counts_file.read_text())
-        return (
-            Accounting(
-                held["records"], Counter(held["statuses"]), Counter(held["mismatches"]),
-                Counter(held["unknown_contigs"]),
-            ),
-            missing,
-            True,
-        )  # fmt: skip
-    records, scored, alleles, counts = engine.run(
+        return Accounting.from_json(counts_file.read_text()), missing, True
+    _, scored, alleles, counts = engine.run(
         chunk, vcf, ContigMapper(engine.prepared.contig_names)
     )
-    if counts.statuses["ref_mismatch"] > MAX_MISMATCHED * max(counts.alleles, _EARLY_LOOK):
-        causes = mismatch_causes(alleles, engine.material.genome)
-        (parts / "causes.json").write_text(json.dumps(causes))
     with written_beside(part) as beside:
         form.write_part(beside, scored, chunk, alleles, header)
     with written_beside(counts_file) as beside:
-        beside.write_text(json.dumps({
-            "records": counts.records, "statuses": dict(counts.statuses),
-            "mismatches": dict(counts.mismatches),
-            "unknown_contigs": dict(counts.unknown_contigs),
-        }))  # fmt: skip
+        beside.write_text(counts.to_json())
     return counts, missing, False
 
 
@@ -418,29 +456,29 @@ def _run_all(
     if workers <= 1 or second is None:
         engine = Engine.open(prepared, choices)
         with engine.connection:
-            for chunk in (first, second, *()):
-                if chunk is not None:
-                    yield _score_chunk(engine, chunk, vcf, header, parts)
-            for chunk in chunks:
+            for chunk in chain((first,) if second is None else (first, second), chunks):
                 yield _score_chunk(engine, chunk, vcf, header, parts)
         return
-    context = multiprocessing.get_context("spawn")
-    limit = context.BoundedSemaphore(2 * workers + 2)
-
-    def bounded() -> Iterator[Chunk]:
-        for chunk in (first, second):
-            limit.acquire()
-            yield chunk
-        for chunk in chunks:
-            limit.acquire()
-            yield chunk
-
-    with context.Pool(
-        workers, _start_worker, (prepared, choices, vcf, header, parts)
-    ) as pool:
-        for _, counts, missing, there in pool.imap(_work, bounded()):
-            limit.release()
-            yield counts, missing, there
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start_worker,
+        (prepared, choices, vcf, header, parts),
+    )  # fmt: skip
+    waiting: deque[Future[tuple[Accounting, tuple[str, ...], bool]]] = deque()
+    try:
+        for chunk in chain((first, second), chunks):
+            waiting.append(pool.submit(_work, chunk))
+            # So many chunks are held in memory at most.
+            if len(waiting) >= 2 * workers + 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise WorkspaceError(
+            "a worker process was killed, probably for want of memory; use fewer "
+            "--workers or smaller --chunk-records, and --resume to keep what is done"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _gaps(prepared: Prepared) -> GapFinder:
@@ -463,15 +501,34 @@ def _refuse_wrong_build(
     raise ReferenceMismatchError(
         f"{vcf}: REF disagrees with {prepared.assembly} at {wrong:,} of "
         f"{total.alleles:,} alleles read so far, more than {MAX_MISMATCHED:.0%} "
-        f"({by_contig}). {_likely_cause(vcf, prepared)}"
+        f"({by_contig}). {likely_cause(total.causes)}"
     )
 
 
-def _likely_cause(vcf: Path, prepared: Prepared) -> str:  # noqa: ARG001
-    return (
-        "The VCF is probably written against another assembly or version of the genome: "
-        "compare its ##reference and ##contig lines with the FASTA."
-    )
+def likely_cause(causes: Mapping[str, int]) -> str:
+    """Say what the mismatches come from, with the share of them it explains.
+
+    Parameters
+    ----------
+    causes
+        Counts of ``alleles.mismatch_causes``.
+    """
+    tested = max(causes.get("tested", 0), 1)
+    cause = max(_CAUSES, key=lambda name: causes.get(name, 0))
+    share = causes.get(cause, 0) / tested
+    if share < _EXPLAINED:
+        return (
+            "The VCF is probably written against another assembly or version of the "
+            "genome: compare its ##reference and ##contig lines with the FASTA. (Tried "
+            "and not the cause: "
+            + ", ".join(
+                f"{words} {causes.get(name, 0) / tested:.0%}"
+                for name, (words, _) in _CAUSES.items()
+            )
+            + ".)"
+        )
+    words, remedy = _CAUSES[cause]
+    return f"Likely cause: {words} explains {share:.0%} of them. {remedy}"
 
 
 def _join(
@@ -484,11 +541,19 @@ def _join(
     total: Accounting,
     missing: tuple[str, ...],
 ) -> None:
-    """Write the output whole from the parts, then rename it."""
+    """Write the output whole among the parts, then rename it."""
     files = [parts / f"{i:06d}.part" for i in range(n_chunks)]
-    with written_beside(out) as beside:
-        form.join(beside, files, output_columns(), header, prepared, total.as_dict(), missing)
-    form.finish(out)
+    whole = parts / f"whole{out.suffix}"
+    form.join(whole, files, output_columns(), header, prepared, total.as_dict(), missing)
+    form.finish(whole)
+    with whole.open("rb") as file:
+        os.fsync(file.fileno())
+    whole.replace(out)
+    index, old_index = (path.with_name(path.name + ".csi") for path in (whole, out))
+    if index.is_file():
+        index.replace(old_index)
+    elif form.name == "vcf":
+        old_index.unlink(missing_ok=True)
 
 
 def available_cores() -> int:
