@@ -48,7 +48,7 @@ def write_genome(folder: Path) -> Path:
     return path
 
 
-def gff_text(names: Mapping[str, str] = {"chrI": "I", "chrII": "II"}) -> str:  # noqa: B006
+def gff_text(names: Mapping[str, str] = {"chrI": "I", "chrII": "II"}) -> str:
     rows = ["##gff-version 3"]
     for gene, (contig, start, end) in GENES.items():
         place = f"{names.get(contig, contig)}\tx\t{{}}\t{start}\t{end}\t.\t"
@@ -121,7 +121,9 @@ def write_track(folder: Path, lengths: Mapping[str, int] = LENGTHS) -> Path:
     track = pyBigWig.open(str(path), "w")
     track.addHeader(list(lengths.items()))
     first = next(iter(lengths))
-    track.addEntries([first] * 3, [0, 50, 100], ends=[50, 100, 150], values=[1.0, 2.0, 3.0])
+    track.addEntries(
+        [first] * 3, [0, 50, 100], ends=[50, 100, 150], values=[1.0, 2.0, 3.0]
+    )
     track.close()
     return path
 

@@ -53,7 +53,9 @@ def test_bounds(tmp_path):
     assert genome.fetch("one", 9, 9) == ""
     assert genome.fetch_inside("one", -5, 2) == "AC"
     assert genome.fetch_inside("one", 7, 99) == "GT"
-    assert genome.fetch_inside("one", 99, 120) == genome.fetch_inside("one", -9, 0) == ""
+    assert (
+        genome.fetch_inside("one", 99, 120) == genome.fetch_inside("one", -9, 0) == ""
+    )
     for start, end in ((-1, 3), (0, 10), (5, 4)):
         with pytest.raises(OutOfBoundsError, match="9 bp"):
             genome.fetch("one", start, end)
