@@ -21,13 +21,14 @@ Value = str | int | float | bool | None | dict[str, str]
 def describe_machine() -> dict[str, Value]:
     """Return processor, cores, memory (GiB), system, versions and git commit.
 
-    Where git or a fact is not to be had the value is None.
+    ``load_average`` is over the last minute: on a shared machine times are longer. Where git or a fact is not to be had the value is None.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "usable_cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 1),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": sys.version.split()[0],
