@@ -21,7 +21,8 @@ Value = str | int | float | bool | None | dict[str, str]
 def describe_machine() -> dict[str, Value]:
     """Return processor, cores, memory (GiB), system, versions and git commit.
 
-    ``load_average`` is over the last minute: on a shared machine times are longer. Where git or a fact is not to be had the value is None.
+    ``load_average`` is over the last minute: above the number of cores, times are
+    longer than they need be. What is not to be had is None.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     return {
