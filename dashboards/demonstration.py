@@ -18,12 +18,6 @@ from variant_effect.run import Choices, available_cores, score_vcf
 from variant_effect.score import show_result
 
 _TOPS = (25, 50, 100, 200)
-_SHOWN = (
-    "chrom", "pos", "ref", "alt", "consequence", "gene", "hgvs_p", "motif_tf",
-    "motif_change", "markov_percentile", "panel_max_af", "prior_score",
-)  # fmt: skip
-
-
 def run_demo(workspace: Path, region: str) -> None:
     """Make, register, build, score and compare with the planted truth.
 
@@ -73,17 +67,29 @@ def run_demo(workspace: Path, region: str) -> None:
         & (table["pos"] > place.start)
         & (table["pos"] <= (place.end or np.inf))
     ]
-    top = in_region.nlargest(15, "prior_score")[list(_SHOWN)]
-    show_table(
-        f"highest prior scores in {region} (simulated organism)", list(_SHOWN),
-        [["" if value is None or value != value else _short(value) for value in row]
-         for row in top.itertuples(index=False)],
-    )  # fmt: skip
+    show_top(in_region.nlargest(15, "prior_score"), region)
     show_recall(table, pd.read_csv(files.truth, sep="\t", comment="#"))
     say(f"scores of the region:   {regional}")
     say(f"scores of all variants: {everything}")
     say(f"truth (never registered): {files.truth}")
     say(f"graph:                  {manifest.path}")
+
+
+def show_top(top: pd.DataFrame, region: str) -> None:
+    """Print the highest-scoring alleles, one line each."""
+    rows = []
+    for row in top.to_dict("records"):
+        shown = {k: "" if v is None or v != v else v for k, v in row.items()}
+        motif = f"{shown['motif_change']} {shown['motif_tf']}" if shown["motif_n"] else ""
+        rows.append([
+            f"{shown['chrom']}:{shown['pos']} {shown['ref'][:8]}>{shown['alt'][:8]}",
+            shown["consequence"].replace("_variant", ""), shown["gene"],
+            shown["hgvs_p"].removeprefix("p."), motif, f"{shown['prior_score']:.3f}",
+        ])  # fmt: skip
+    show_table(
+        f"highest prior scores in {region} (simulated organism)",
+        ["allele", "consequence", "gene", "protein", "motif", "prior"], rows,
+    )  # fmt: skip
 
 
 def _score(
@@ -147,8 +153,3 @@ def show_recall(table: pd.DataFrame, truth: pd.DataFrame) -> None:
 def _order(values: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
     return np.lexsort((shuffled, values))
 
-
-def _short(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
-    return str(value)

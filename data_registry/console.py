@@ -23,8 +23,16 @@ from rich.table import Table
 
 from data_registry.errors import PlatformError
 
-OUT = Console(soft_wrap=True, highlight=False)
-ERR = Console(stderr=True, soft_wrap=True, highlight=False)
+PLAIN_WIDTH = 140
+"""Columns of a table that is not shown on a terminal."""
+
+OUT = Console(
+    soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH
+)
+ERR = Console(
+    stderr=True, soft_wrap=True, highlight=False,
+    width=None if sys.stderr.isatty() else PLAIN_WIDTH,
+)  # fmt: skip
 
 _QUIET_S = 2.0
 
