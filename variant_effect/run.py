@@ -5,6 +5,7 @@ nothing that was finished; the same chunks come out again on ``--resume`` and th
 output has the same bytes.
 """
 
+import atexit
 import gc
 import hashlib
 import json
@@ -397,6 +398,8 @@ def _start_worker(
     # Chunks make millions of short-lived objects and few cycles worth searching for.
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
+    # Leave at once at the end: duckdb complains on stderr of what Python has not freed.
+    atexit.register(os._exit, 0)
     # A worker would wait for ever where the parent was killed.
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _JOB = (prepared, choices, vcf, header, parts)
