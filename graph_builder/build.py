@@ -1,10 +1,10 @@
 """Building the graph: step by step, atomically, and only what changed.
 
 Every type of ``graph_builder.schema`` is one step. A step's input digest covers what it
-reads (contents of registry columns, columns of earlier types, parameters, sequence), its
-own definition and the builder's code. Where an earlier graph in the same folder holds a
-type with that input digest, its file is taken over; as a step can see nothing else, the
-result is that of a full build.
+reads (contents of registry columns, columns of earlier types, parameters, sequence),
+its own definition and the builder's code. Where an earlier graph in the same folder
+holds a type with that input digest, its file is taken over; as a step can see nothing
+else, the result is that of a full build.
 
 A graph is built in a hidden folder beside its place and renamed when whole: a killed
 build leaves the old graph, and the next build clears away what it left.
@@ -12,6 +12,7 @@ build leaves the old graph, and the next build clears away what it left.
 
 import fcntl
 import hashlib
+import importlib
 import os
 import shutil
 import tempfile
@@ -160,7 +161,7 @@ def build_graph(
         ) from error
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # one run
 
 
@@ -220,7 +221,7 @@ class _Run:
             steps=tuple(reports),
         )
 
-    # -- inputs -------------------------------------------------------------------------
+    # -- inputs -------------------------------------------------------------------
 
     def _digest_inputs(self, kind: NodeType | EdgeType) -> str:
         inputs = kind.inputs
@@ -335,7 +336,7 @@ class _Run:
         ).fetchall()
         return tuple(SourceRecord(*(str(value) for value in row)) for row in rows)
 
-    # -- steps --------------------------------------------------------------------------
+    # -- steps --------------------------------------------------------------------
 
     def _take_over(self, name: str, wanted: str) -> TypeRecord | None:
         """Link a type's file from an earlier graph, if it is whole."""
@@ -494,7 +495,7 @@ def _check_keys(table: pa.Table, kind: NodeType | EdgeType) -> None:
         raise InputError(f"{kind.name}: {int(same.sum())} repeated rows, e.g. {shown}")
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # folders
 
 
@@ -557,10 +558,13 @@ def _put_in_place(manifest: Manifest, folder: Path, out: Path) -> Manifest:
         if place.exists():
             aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=out))
             place.rename(aside / "damaged")
-            folder.rename(place)
             shutil.rmtree(aside, ignore_errors=True)
-        else:
+        try:
             folder.rename(place)
+        except OSError:
+            # another builder was first with the same graph
+            if not _holds(place, manifest):
+                raise
         place.chmod(0o755)
         (place / _LOCK).unlink(missing_ok=True)
     write_text_atomically(out / CURRENT, place.name + "\n")
@@ -600,6 +604,5 @@ def digest_code() -> str:
 
 
 if __name__ == "__main__":
-    from graph_builder.cli import main_build
-
-    main_build()
+    # by name, because the commands import this module
+    importlib.import_module("graph_builder.cli").main_build()

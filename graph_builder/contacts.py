@@ -1,9 +1,9 @@
 """Contact maps of all libraries on one set of bins, observed over expected.
 
-Expected contact is the mean at a distance, zeros counted: the sum of the contacts of all
-bin pairs at that distance over the number of pairs of bins that the library sees at all
-(Lieberman-Aiden 2009, Science 326:289; as in cooltools). Pairs of different contigs have
-one mean.
+Expected contact is the mean at a distance, zeros counted: the sum of the contacts of
+all bin pairs at that distance over the number of pairs of bins that the library sees
+(Lieberman-Aiden 2009, Science 326:289; as in cooltools). Pairs of different contigs
+have one mean.
 """
 
 from collections import Counter
@@ -46,8 +46,8 @@ class ContactMap:
     count
         Raw contacts, all libraries.
     oe
-        Observed over expected, mean over the libraries that see both bins; NaN for pairs
-        known from loops alone.
+        Observed over expected, mean over the libraries that see both bins; NaN for
+        pairs known from loops alone.
     relative
         Contact where 1 is the mean of neighbouring bins, mean over libraries; NaN
         likewise.
@@ -117,7 +117,7 @@ class ContactMap:
         return oe, relative
 
     def expected_at(self, distance_bp: Ints) -> Floats:
-        """Return the mean ``relative`` contact at distances in bp; NaN beyond the map."""
+        """Return the mean ``relative`` contact at distances in bp; NaN off the map."""
         bins = distance_bp // self.bin_bp
         out = np.full(distance_bp.size, np.nan)
         inside = bins < self.expected.size

@@ -86,7 +86,7 @@ def diff(old: Path, new: Path, *, n_named: int = 20) -> Difference:
 def _same(
     before: Manifest, after: Manifest, name: str, kind: NodeType | EdgeType
 ) -> bool:
-    """Tell by digests: an edge's numbers say the same only if its nodes are the same."""
+    """Tell by digests; an edge's numbers need the same nodes behind them."""
     if before.types[name].digest != after.types[name].digest:
         return False
     ends = (kind.source, kind.target) if isinstance(kind, EdgeType) else ()

@@ -68,7 +68,8 @@ _EVIDENCE = """
         AS evidence
 """
 _SIGN = """
-    CASE WHEN min(nullif(i.sign, 0)) = max(nullif(i.sign, 0)) THEN min(nullif(i.sign, 0))
+    CASE WHEN min(nullif(i.sign, 0)) = max(nullif(i.sign, 0))
+        THEN min(nullif(i.sign, 0))
         WHEN count(nullif(i.sign, 0)) > 0 THEN 0 END AS sign
 """
 
@@ -315,10 +316,12 @@ def make_motif_hits(ctx: Context) -> pa.Table:
     merged, into = merge_overlapping(spans)
     contig = np.empty(len(merged), object)
     contig[into] = elements["contig"]
-    taken = _draw_regions(
-        ctx, contig, merged, _count_bases(ctx, genome, contig, merged)
+    n_known = _count_bases(ctx, genome, contig, merged)
+    taken = _draw_regions(ctx, contig, merged, n_known)
+    ctx.count_left_out("element_without_known_bases", int((n_known[into] == 0).sum()))
+    ctx.count_left_out(
+        "element_beyond_scan_limit", int((~taken & (n_known > 0))[into].sum())
     )
-    ctx.count_left_out("element_not_scanned", int((~taken[into]).sum()))
 
     columns: dict[str, list[NDArray[Any]]] = {
         name: [] for name in ("contig", "start", "motif", "strand", "score", "p")

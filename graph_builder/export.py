@@ -22,8 +22,8 @@ from graph_builder.schema import EDGE_TYPES, NODE_TYPES, TYPES, EdgeType
 Format = Literal["graphml", "cytoscape", "parquet", "networkx"]
 
 MOST_ROWS = 200_000
-"""Nodes and edges written at most, unless the caller says otherwise: what programs with a
-window can still draw. ``parquet`` has no such limit."""
+"""Nodes and edges written at most, unless the caller says otherwise: what programs with
+a window can still draw. ``parquet`` has no such limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +172,8 @@ def export(
         ``networkx.node_link_graph``); ``parquet`` (one table a type, with names of
         sources and targets).
     most_rows
-        Refuse more nodes and edges than this; None means ``MOST_ROWS``, and no limit for
-        ``parquet``.
+        Refuse more nodes and edges than this; None means ``MOST_ROWS``, and no limit
+        for ``parquet``.
 
     Returns
     -------

@@ -5,8 +5,8 @@ elements within reach of the gene's start::
 
     score(e, g) = A(e) C(e, g) / sum over e' of A(e') C(e', g)
 
-(Fulco et al. 2019, Nature Genetics 51:1664, equation 1). ``C`` comes, gene by gene, from
-the first of these that is known:
+(Fulco et al. 2019, Nature Genetics 51:1664, equation 1). ``C`` comes, gene by gene,
+from the first of these that is known:
 
 1. Hi-C: the observed contact of the element's and the start's bin, plus a pseudocount
    equal to the expected contact at the window's edge (Fulco 2019, Methods); within one

@@ -215,7 +215,7 @@ def current_graph(out: Path) -> Path | None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it: readers see the old or the new one."""
+    """Write a file beside its place and rename it: never half a file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("w", encoding="utf-8") as file:
@@ -227,7 +227,7 @@ def write_text_atomically(path: Path, text: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # digests
 
 

@@ -44,7 +44,8 @@ def make_genes(ctx: Context) -> pa.Table:
             FROM in_expression e JOIN sizes s USING (dataset)
             WHERE isfinite(e.value) GROUP BY e.dataset, e.gene_id
         ), places AS (
-            SELECT gene_id, cume_dist() OVER (PARTITION BY dataset ORDER BY mean) AS place
+            SELECT gene_id,
+                cume_dist() OVER (PARTITION BY dataset ORDER BY mean) AS place
             FROM means
         ), levels AS (
             SELECT gene_id, sum(round(place * 1e9)::BIGINT)::DOUBLE / 1e9 / count(*)
@@ -79,7 +80,7 @@ _ELEMENTS = "('cre', 'promoter', 'enhancer', 'peak', 'dhs')"
 
 
 def make_cres(ctx: Context) -> pa.Table:
-    """Elements: intervals merged by class, and derived promoters where none are given."""
+    """Elements: intervals merged by class; derived promoters where none are given."""
     given = ctx.arrays(f"""
         SELECT kind, contig, start, "end" FROM in_intervals
         WHERE kind IN {_ELEMENTS} AND "end" > start
@@ -196,7 +197,8 @@ def _put_activity(ctx: Context, elements: Mapping[str, np.ndarray]) -> None:
     ctx.db.execute("""
         CREATE TEMP TABLE activities AS
         WITH highest AS (
-            SELECT key, sample, max(level) AS level FROM peak_overlaps GROUP BY key, sample
+            SELECT key, sample, max(level) AS level FROM peak_overlaps
+            GROUP BY key, sample
         )
         SELECT key, count(*) AS n_samples,
             sum(round(level * 1e6)::HUGEINT)::DOUBLE / 1e6
@@ -300,7 +302,7 @@ def put_associations(ctx: Context) -> None:
 
 
 def make_variants(ctx: Context) -> pa.Table:
-    """Alleles of associations and scores, and panel alleles inside genes and elements."""
+    """Alleles of associations and scores; panel alleles inside genes and elements."""
     put_associations(ctx)
     n_turned = ctx.number("SELECT count(*) FROM swapped")
     if n_turned:
@@ -340,7 +342,7 @@ def make_variants(ctx: Context) -> pa.Table:
         WHERE coalesce(group_name, '') = '' OR panel NOT IN (FROM whole)
         GROUP BY contig, start, upper(ref), upper(alt)
     """)
-    panel = ctx.table("SELECT contig, start, identifier FROM alleles")
+    panel = ctx.table("SELECT rowid AS place, contig, start FROM alleles")
     spans = ctx.spans(
         ctx.arrays("""
             SELECT contig, start, "end" FROM on_gene
@@ -359,11 +361,11 @@ def make_variants(ctx: Context) -> pa.Table:
             f"{most} of {n_inside} panel alleles in genes and CREs were taken, an even "
             "draw by md5 of the identifier; max_panel_variants sets the limit"
         )
-    ctx.put("inside", {"identifier": panel["identifier"].filter(pa.array(inside))})
+    ctx.put("inside", {"place": panel["place"].to_numpy()[inside]})
     return ctx.table(
         """
         WITH drawn AS (
-            SELECT identifier FROM inside
+            SELECT a.* FROM alleles a JOIN inside i ON a.rowid = i.place
             QUALIFY row_number() OVER (ORDER BY md5(identifier), identifier) <= $most
         ), named AS (
             SELECT DISTINCT allele_text(contig, start, ref, alt) AS identifier, contig,
@@ -371,7 +373,7 @@ def make_variants(ctx: Context) -> pa.Table:
             FROM hits
             UNION ALL SELECT identifier, contig, start, ref, alt, 2 FROM scored
             UNION ALL SELECT identifier, contig, start, ref, alt, 3
-            FROM alleles JOIN drawn USING (identifier)
+            FROM drawn
         )
         SELECT n.identifier, any_value(n.contig) AS contig, any_value(n.start) AS start,
             any_value(n.start) + greatest(1, coalesce(length(any_value(n.ref)), 1))
@@ -396,7 +398,7 @@ def make_variants(ctx: Context) -> pa.Table:
 
 
 def make_tfs(ctx: Context) -> pa.Table:
-    """Factors of sites, motifs and regulatory edges; one gene's names are one factor."""
+    """Factors of sites, motifs and networks; one gene's names are one factor."""
     genes = ctx.arrays("SELECT identifier FROM on_gene")["identifier"].tolist()
     aliases = ctx.table("""
         SELECT gene_id, alias FROM in_gene_aliases WHERE alias IS NOT NULL

@@ -19,11 +19,11 @@ class BuildParameters:
     link_window_bp
         Elements this far from a gene's start, in bp, are candidates for a link.
     link_min_score
-        Links with a smaller share are left out, unless the gene is the element's nearest
-        or its start lies in the element. 0.02 is the threshold of Fulco 2019.
+        Links with a smaller share are left out, unless the gene is the element's
+        nearest or its start lies in the element. 0.02 is the threshold of Fulco 2019.
     decay_exponent
-        Exponent of contact by distance where there is no Hi-C (1.02 is the default of the
-        activity-by-contact software; polymer models range from 0.75 to 1.5).
+        Exponent of contact by distance where there is no Hi-C (1.02 is the default of
+        the activity-by-contact software; polymer models range from 0.75 to 1.5).
     decay_floor_bp
         Distances below this count as this, in bp.
     contact_bin_bp
@@ -33,7 +33,8 @@ class BuildParameters:
     coexpression_method
         ``pearson`` or ``spearman``, on log1p values.
     coexpression_min_abs_r, coexpression_top_k
-        An edge needs this absolute correlation, and each gene among the other's ``k`` best.
+        An edge needs this absolute correlation, and each gene among the other's ``k``
+        best.
     coexpression_min_samples, coexpression_max_samples
         Matrices with fewer samples are left out; of more samples an even draw is used.
     coexpression_min_expressed

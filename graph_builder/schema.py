@@ -56,8 +56,9 @@ class Inputs:
     genome
         Reads the reference sequence.
     optional
-        Tables and types that only add attributes or rows: the type can be filled without
-        them. Of the other tables any one is enough; of the other types all are needed.
+        Tables and types that only add attributes or rows: the type can be filled
+        without them. Of the other tables any one is enough; of the other types all
+        are needed.
     """
 
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,7 +118,7 @@ class EdgeType:
         return f"{self.source}__{self.relation}__{self.target}"
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # attributes that several types share
 
 _SPAN = (
@@ -201,7 +202,7 @@ _ASSOCIATIONS = (
     "n",
 )
 
-# ---------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------
 # nodes
 
 NODE_TYPES: dict[str, NodeType] = {
@@ -291,8 +292,8 @@ NODE_TYPES: dict[str, NodeType] = {
         ),
         NodeType(
             "cre",
-            "cis-regulatory elements: intervals merged within their class, and promoters "
-            "derived from gene starts where no promoters are registered",
+            "cis-regulatory elements: intervals merged within their class, and "
+            "promoters derived from gene starts where no promoters are registered",
             "contig:start-end:class (1-based inclusive); derived promoters end in "
             "':derived'",
             (
@@ -369,8 +370,8 @@ NODE_TYPES: dict[str, NodeType] = {
         ),
         NodeType(
             "variant",
-            "alleles of GWAS associations and registered scores, and panel alleles inside "
-            "genes and CREs",
+            "alleles of GWAS associations and registered scores, and panel alleles "
+            "inside genes and CREs",
             "contig:position:ref:alt (1-based); '-' for no base, '.' where not given",
             (
                 *_SPAN,
@@ -437,13 +438,13 @@ NODE_TYPES: dict[str, NodeType] = {
                 genome=True,
                 optional=("gene", "cre"),
             ),
-            "GWAS summary statistics, a per-variant score table, or a genotype panel (VCF)",
+            "GWAS summary statistics, a per-variant score table, or a panel (VCF)",
         ),
         NodeType(
             "tf",
             "transcription factors of binding sites, motifs and regulatory networks",
-            "the encoding gene's identifier (joined by '::' for a dimer), else the name in "
-            "capitals",
+            "the encoding gene's identifier (joined by '::' for a dimer), else the "
+            "name in capitals",
             (
                 Attribute("name", "string", "", "name to show", nullable=False),
                 Attribute(
@@ -467,8 +468,8 @@ NODE_TYPES: dict[str, NodeType] = {
                 types={"gene": ("identifier", "symbol")},
                 optional=("gene_aliases", "gene"),
             ),
-            "binding sites (ChIP, DAP), motifs (MEME, JASPAR, TRANSFAC), or a regulatory "
-            "edge list",
+            "binding sites (ChIP, DAP), motifs (MEME, JASPAR, TRANSFAC), or a "
+            "regulatory edge list",
         ),
         NodeType(
             "contact_bin",
@@ -581,7 +582,7 @@ NODE_TYPES: dict[str, NodeType] = {
     )
 }
 
-# ---------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------
 # edges
 
 
@@ -646,8 +647,9 @@ EDGE_TYPES: dict[str, EdgeType] = {
             "gene",
             "regulates",
             "gene",
-            "directed regulatory interactions, regulator to target. Networks built from "
-            "binding data repeat the tf-binds-cre edges: never predict one from the other",
+            "directed regulatory interactions, regulator to target. Networks built "
+            "from binding data repeat the tf-binds-cre edges: never predict one from "
+            "the other",
             (_SIGN, _SCORE, _N_EVIDENCE, _EVIDENCE, _CONTACT),
             Inputs(
                 tables={**_INTERACTIONS, **_CONTACT_TABLE},
@@ -718,9 +720,9 @@ EDGE_TYPES: dict[str, EdgeType] = {
             "gene",
             "linked_to",
             "cre",
-            "regulatory elements of a gene. The score is the element's share of activity "
-            "times contact among all elements within reach of the gene's start "
-            "(activity-by-contact, Fulco 2019)",
+            "regulatory elements of a gene. The score is the element's share of "
+            "activity times contact among all elements within reach of the gene's "
+            "start (activity-by-contact, Fulco 2019)",
             (
                 Attribute(
                     "distance_bp",

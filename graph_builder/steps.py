@@ -26,7 +26,7 @@ class GenomeReader(Protocol):
 
 
 Step = Callable[["Context"], pa.Table]
-"""A build step: nodes come with ``identifier``, edges with ``source`` and ``target``."""
+"""A build step: nodes have ``identifier``, edges ``source`` and ``target``."""
 
 
 @dataclass(slots=True)

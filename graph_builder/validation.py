@@ -35,9 +35,9 @@ def validate(graph: Path) -> list[Problem]:
     """Check a graph folder; an empty list means that all is well.
 
     Checked are: that every type has its file, columns and types; that node ids count
-    from 0 in the order of unique identifiers; that edges name nodes there are, in order,
-    none twice, and symmetric ones once; every attribute's rules; and that the content
-    has the digests of the manifest.
+    from 0 in the order of unique identifiers; that edges name nodes there are, in
+    order, none twice, and symmetric ones once; every attribute's rules; and that the
+    content has the digests of the manifest.
 
     Raises
     ------

@@ -39,7 +39,7 @@ def edges(graph, name):
     }
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # worked out by hand from ROWS
 
 
@@ -248,7 +248,7 @@ def test_bins(toy_graph):
     }
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # laws
 
 
@@ -422,7 +422,7 @@ def test_limits_are_counted(rows, toy_genome, tmp_path):
     few = BuildParameters(max_panel_variants=1, motif_max_bp=500)
     graph = build_graph(make_registry(rows), toy_genome, tmp_path, parameters=few)
     assert graph.nodes["variant"].left_out["panel_alleles_beyond_limit"] == 2
-    assert graph.edges["tf__motif_in__cre"].left_out["element_not_scanned"] > 0
+    assert graph.edges["tf__motif_in__cre"].left_out["element_beyond_scan_limit"] > 0
 
 
 def test_without_a_genome_the_rest_is_built(rows, tmp_path):
@@ -446,7 +446,7 @@ def test_odd_parameters_are_refused():
         BuildParameters(coexpression_min_samples=3)
 
 
-# ---------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------
 # folders
 
 
@@ -483,7 +483,7 @@ build_graph(make_registry(rows), ToyGenome(), Path({out!r}), on_step=stop)
 def test_a_killed_build_leaves_the_old_graph(toy_genome, tmp_path):
     first = build_graph(make_registry(ROWS), toy_genome, tmp_path)
     program = KILLED.format(root=str(ROOT), out=str(tmp_path))
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout.readline() == "half way\n"
@@ -514,7 +514,7 @@ def test_a_damaged_file_is_not_taken_over(toy_genome, tmp_path):
 def test_a_damaged_manifest_means_a_full_build(toy_genome, tmp_path):
     first = build_graph(make_registry(ROWS), toy_genome, tmp_path)
     (first.path / "manifest.json").write_text("{")
-    with pytest.raises(WorkspaceError, match="remove .* and build again"):
+    with pytest.raises(WorkspaceError, match=r"remove .* and build again"):
         validate(first.path)
     second = build_graph(make_registry(ROWS), toy_genome, tmp_path)
     assert {s.state for s in second.steps} == {"built"}

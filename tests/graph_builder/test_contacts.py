@@ -122,3 +122,34 @@ def test_the_order_of_rows_does_not_matter():
     np.testing.assert_array_equal(a.oe, b.oe)
     np.testing.assert_array_equal(a.relative, b.relative)
     np.testing.assert_array_equal(a.count, b.count)
+
+
+@pytest.mark.realdata
+def test_expected_of_a_real_map_against_cooler_s_own_matrix(shared_data):
+    cooler = pytest.importorskip("cooler")
+    path = shared_data / "yeast/hic/scer_w303_g1_2kb_SRR8769554.cool"
+    file = cooler.Cooler(str(path))
+    pixels = file.matrix(balance=False, as_pixels=True, join=True).fetch("chr1")
+    pixels = pixels[pixels["chrom1"] == pixels["chrom2"]]
+    rows = {
+        "contig1": pixels["chrom1"].astype(str).to_numpy(object),
+        "start1": pixels["start1"].to_numpy(),
+        "end1": pixels["end1"].to_numpy(),
+        "contig2": pixels["chrom2"].astype(str).to_numpy(object),
+        "start2": pixels["start2"].to_numpy(),
+        "end2": pixels["end2"].to_numpy(),
+        "count": pixels["count"].to_numpy(float),
+        "balanced": np.full(len(pixels), np.nan),
+        "is_loop": np.zeros(len(pixels), bool),
+        "sample": np.full(len(pixels), "hic", object),
+    }
+    found = build_contact_map(rows, None)
+    dense = file.matrix(balance=False).fetch("chr1").astype(float)
+    sees = dense.sum(axis=0) > 0
+    both = np.outer(sees, sees)
+    assert found.bin_bp == 2000
+    mean = [np.diagonal(dense, d)[np.diagonal(both, d)].mean() for d in range(60)]
+    np.testing.assert_allclose(found.expected[:60], np.array(mean) / mean[1])
+    i, j = np.flatnonzero(sees)[[3, 9]]
+    oe, _ = look_up(found, "chr1", i * 2000, j * 2000)
+    assert oe == pytest.approx(dense[i, j] / mean[j - i])

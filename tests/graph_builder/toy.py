@@ -2,6 +2,7 @@
 
 import duckdb
 import numpy as np
+
 from data_registry.errors import UnknownContigError
 from data_registry.schema import TABLES
 
@@ -145,8 +146,10 @@ ROWS = {
         ]
     ],
     "orthologs": [
-        {"gene_id": "g1", "other_gene": "h1", "other_species": "x", "ka": 0.1, "ks": 0.5},
-        {"gene_id": "g1", "other_gene": "h2", "other_species": "x", "ka": 0.2, "ks": 0.5},
+        {"gene_id": "g1", "other_gene": "h1", "other_species": "x", "ka": 0.1,
+         "ks": 0.5},
+        {"gene_id": "g1", "other_gene": "h2", "other_species": "x", "ka": 0.2,
+         "ks": 0.5},
     ],
     "texts": [
         {"subject_kind": "gene", "subject_id": "ABF", "title": "a", "text": "a factor"},
@@ -192,7 +195,7 @@ def make_registry(rows, *, source_id=1, seed=None, path=":memory:"):
         marks = ", ".join("?" for _ in table.columns)
         if given:
             db.executemany(
-                f"INSERT INTO {table.name} VALUES ({source_id}, {marks})",
+                f"INSERT INTO {table.name} VALUES ({source_id}, {marks})",  # noqa: S608
                 [[row.get(one.name) for one in table.columns] for row in given],
             )
     return db
