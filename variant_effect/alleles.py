@@ -63,8 +63,10 @@ _SYMBOLIC_SPANS = ("DEL", "DUP", "INV", "CNV")
 _BASES = "^[ACGTacgt]+$"
 _IUPAC = "^[ACGTRYSWKMBDHVNUacgtryswkmbdhvnu]+$"
 _BREAKEND = r"^.*[\[\]].*$"
+_ACGT = np.frombuffer(b"ACGT", np.uint8)
 
 SMALL, STRUCTURAL = 0, 1
+_MAX_POS = (1 << 63) - 1
 
 
 @dataclass(slots=True)
@@ -152,8 +154,8 @@ def read_records(lines: bytes, path: Path, first_line: int) -> pa.Table:
     Raises
     ------
     MalformedFileError
-        A record has fewer than eight columns or a POS that is no number; the message
-        names its line.
+        A record has fewer than eight columns, another number of columns than the one
+        before, or a POS that is no number; the message names its line.
     """
     names = ["CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
     n_columns = lines.split(b"\n", 1)[0].count(b"\t") + 1
@@ -175,46 +177,58 @@ def read_records(lines: bytes, path: Path, first_line: int) -> pa.Table:
                 include_columns=["CHROM", "POS", "REF", "ALT", "INFO"],
                 column_types={
                     "CHROM": pa.string(), "POS": pa.int64(), "REF": pa.string(),
-                    "ALT": pa.string(), "INFO": pa.string(),
+                    "ALT": pa.string(), "INFO": pa.binary(),
                 },
-                strings_can_be_null=False, null_values=[], check_utf8=False,
+                strings_can_be_null=False, null_values=[],
             ),
         )  # fmt: skip
-    except pa.ArrowInvalid:
-        _name_the_fault(lines, path, first_line)
-        raise
+    except pa.ArrowInvalid as error:
+        raise _fault(lines, path, first_line) from error
     return table.combine_chunks()
 
 
-def _name_the_fault(lines: bytes, path: Path, first_line: int) -> None:
+def _fault(lines: bytes, path: Path, first_line: int) -> MalformedFileError:
     """Find the first bad record and say what is wrong with it."""
     n_columns = None
     for number, line in enumerate(lines.split(b"\n"), start=first_line):
-        if not line.strip():
+        if not line:
             continue
         cells = line.split(b"\t")
         if len(cells) < 8:
-            raise MalformedFileError(
+            return MalformedFileError(
                 path,
                 f"a record has {len(cells)} columns, VCF needs at least 8",
                 line=number,
                 remedy="Separate columns by tabs; the file may be cut short here",
             )
-        if not cells[1].isdigit():
-            raise MalformedFileError(
+        if not cells[1].isdigit() or int(cells[1]) > _MAX_POS:
+            return MalformedFileError(
                 path,
                 f"POS {cells[1].decode('utf-8', 'replace')!r} is no position",
                 line=number,
                 remedy="POS is a whole number, 1-based",
             )
+        if not (cells[0] + cells[3] + cells[4]).isascii():
+            return MalformedFileError(
+                path,
+                "CHROM, REF or ALT holds letters that are not ASCII",
+                line=number,
+                remedy="The file may be damaged, or no VCF",
+            )
         if n_columns is not None and len(cells) != n_columns:
-            raise MalformedFileError(
+            return MalformedFileError(
                 path,
                 f"a record has {len(cells)} columns, the one before {n_columns}",
                 line=number,
                 remedy="Every record has one column a sample; the file may be damaged",
             )
         n_columns = len(cells)
+    return MalformedFileError(
+        path,
+        "a record cannot be read",
+        line=first_line,
+        remedy="The file is damaged between this line and the next 50,000 or so",
+    )
 
 
 def read_alleles(
@@ -277,8 +291,10 @@ def read_alleles(
     mark(contig < 0, "unknown_contig")
     mark(sequence & ((pos == 0) | (start == length)), "telomere_position")
     mark((start < 0) | (start >= length), "off_contig")
-    mark(sequence & (end > length), "off_contig")
-    info = _structural_extent(table, record, alt, status, lane, start, end, length)
+    mark(end > length, "off_contig")
+    info = _structural_extent(
+        table, record, alt_index, alt, status, lane, start, end, length
+    )
     alt_bp = pc.binary_length(alt).to_numpy(zero_copy_only=False)
     mark(sequence & (np.maximum(ref_bp, alt_bp) > MAX_ALLELE_BP), "too_long")
 
@@ -313,14 +329,20 @@ def _inside(
     start = table["POS"].to_numpy() - 1
     width = pc.binary_length(table["REF"]).to_numpy()
     chrom = np.array(table["CHROM"].to_pylist(), dtype=object)
+    end = start + np.maximum(width, 1)
     keep = np.zeros(len(start), dtype=bool)
-    for region in regions:
-        names = {n for n in set(chrom) if n == region.contig or (
-            contig_map.get(n) is not None and contig_map.get(n) == region.contig
-        )}
-        on = np.isin(chrom, list(names))
-        limit = np.iinfo(np.int64).max if region.end is None else region.end
-        keep |= on & (start < limit) & (start + np.maximum(width, 1) > region.start)
+    for name in np.unique(chrom):
+        own = contig_map.get(name) or name
+        spans = sorted(
+            (region.start, np.iinfo(np.int64).max if region.end is None else region.end)
+            for region in regions
+            if region.contig == own
+        )
+        if spans:
+            rows = np.flatnonzero(chrom == name)
+            reach = np.maximum.accumulate([span[1] for span in spans])
+            last = np.searchsorted([span[0] for span in spans], end[rows], side="left") - 1
+            keep[rows] = (last >= 0) & (reach[np.maximum(last, 0)] > start[rows])
     return pa.array(keep)
 
 
@@ -366,7 +388,11 @@ def _classify(ref: pa.Array, alt: pa.Array) -> tuple[NDArray[np.uint8], NDArray[
     single = _matches(sub_alt, r"^(\.[ACGTNacgtn]+|[ACGTNacgtn]+\.)$")
     structural |= (part == 0) & (spanned | breakend | single)
     mark(symbolic, "unsupported_symbolic")
-    mark(_equals(sub_ref, ".") | _equals(sub_ref, ""), "missing_reference")
+    no_ref = _equals(sub_ref, ".") | _equals(sub_ref, "")
+    bad_ref = ~no_ref & ~_matches(sub_ref, _IUPAC)
+    part[structural & no_ref] = _CODE["missing_reference"]
+    part[structural & bad_ref] = _CODE["malformed_allele"]
+    mark(no_ref, "missing_reference")
     iupac = _matches(sub_ref, _IUPAC) & _matches(sub_alt, _IUPAC)
     mark(iupac & ~(_matches(sub_ref, _BASES) & _matches(sub_alt, _BASES)), "ambiguous_base")
     mark(~iupac, "malformed_allele")
@@ -381,6 +407,7 @@ def _classify(ref: pa.Array, alt: pa.Array) -> tuple[NDArray[np.uint8], NDArray[
 def _structural_extent(
     table: pa.Table,
     record: NDArray[np.int32],
+    alt_index: NDArray[np.int16],
     alt: pa.Array,
     status: NDArray[np.uint8],
     lane: NDArray[np.uint8],
@@ -393,7 +420,7 @@ def _structural_extent(
     rows = np.flatnonzero((lane == STRUCTURAL) & (status == 0))
     column = table["INFO"]
     for i in rows.tolist():
-        text = column[int(record[i])].as_py()
+        text = column[int(record[i])].as_py().decode("utf-8", "replace")
         info[i] = text
         if not alt[i].as_py().startswith("<"):
             end[i] = start[i] + 1
@@ -406,11 +433,13 @@ def _structural_extent(
                 end[i] = int(fields["END"])
             elif "SVLEN" in fields:
                 # POS is the base before the event, so the span ends SVLEN after it.
-                end[i] = start[i] + 1 + abs(int(fields["SVLEN"].split(",")[0]))
+                sizes = fields["SVLEN"].split(",")
+                size = sizes[min(int(alt_index[i]), len(sizes)) - 1]
+                end[i] = start[i] + 1 + abs(int(size))
             else:
                 status[i] = _CODE["symbolic_without_end"]
                 continue
-        except ValueError:
+        except (ValueError, OverflowError):
             status[i] = _CODE["symbolic_without_end"]
             continue
         if end[i] > length[i]:
@@ -430,13 +459,13 @@ def _check_reference(alleles: AlleleTable, genome: Genome) -> None:
         within = np.arange(len(ref.data)) - np.repeat(ref.offsets[:-1], widths)
         read = contig[np.repeat(begin, widths) + within] & 0xDF
         differs = read != (ref.data & 0xDF)
-        unknown = ~np.isin(read, np.frombuffer(b"ACGT", np.uint8))
+        unknown = ~np.isin(read, _ACGT) | ~np.isin(ref.data & 0xDF, _ACGT)
         owner = np.repeat(np.arange(len(index)), widths)
         n_differs = np.bincount(owner, weights=differs & ~unknown, minlength=len(index))
         n_unknown = np.bincount(owner, weights=unknown, minlength=len(index))
         # A structural record may write N for a base it does not care about.
         lazy = (alleles.lane[index] == STRUCTURAL) & _matches(
-            alleles.ref.take(index), "^[Nn]$"
+            alleles.ref.take(index), "^[Nn]+$"
         )
         alleles.status[index[(n_unknown > 0) & ~lazy]] = _CODE["ambiguous_base"]
         alleles.status[index[(n_differs > 0) & ~lazy]] = _CODE["ref_mismatch"]

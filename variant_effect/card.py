@@ -67,7 +67,7 @@ def explain_variant(text: str, store: Store, prepared: Prepared) -> Card:
     chrom, pos, ref, alt = read_variant(text)
     records = pa.table({
         "CHROM": pa.array([chrom]), "POS": pa.array([pos], pa.int64()),
-        "REF": pa.array([ref]), "ALT": pa.array([alt]), "INFO": pa.array(["."]),
+        "REF": pa.array([ref]), "ALT": pa.array([alt]), "INFO": pa.array([b"."]),
     })  # fmt: skip
     engine = Engine.open(prepared, Choices(joint=False))
     with engine.connection:

@@ -290,7 +290,8 @@ class Vcf:
         if header.samples or header.has_format:
             fixed += "\tFORMAT" + "".join(f"\t{name}" for name in header.samples)
         with pysam.BGZFile(str(out), "wb") as compressed:
-            compressed.write(("\n".join([*head, fixed]) + "\n").encode())
+            text = "\n".join([*head, fixed]) + "\n"
+            compressed.write(text.encode("utf-8", "surrogateescape"))
         with out.open("r+b") as file:
             _drop_end(file)
             for part in parts:

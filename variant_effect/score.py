@@ -56,7 +56,10 @@ def score(
         str | None, typer.Option("--format", help="tsv, parquet, vcf or jsonl.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="Processes; 0 for one a core. The output does not depend on it.")
+        int,
+        typer.Option(
+            min=0, help="Processes; 0 for one a core. The output does not depend on it."
+        ),
     ] = 0,
     resume: Annotated[bool, typer.Option(help="Take up a killed run.")] = False,
     joint: Annotated[
@@ -66,7 +69,7 @@ def score(
         Path | None, typer.Option(help="Write the counts here, as JSON.")
     ] = None,
     chunk_records: Annotated[
-        int, typer.Option(help="Records a chunk: less memory, or less overhead.")
+        int, typer.Option(min=1, help="Records a chunk: less memory, or less overhead.")
     ] = CHUNK_RECORDS,
 ) -> None:
     """Score every ALT allele of a VCF, or say why it cannot be scored.
@@ -190,7 +193,11 @@ def _workspace(workspace: Path, fasta: Path | None, gff: Path | None) -> Iterato
             for path, kind in ((fasta, "genome"), (gff, "annotation")):
                 if path is not None:
                     with step_reporter(str(path)) as on_step:
-                        added = store.add(path, kind=kind, on_step=on_step)
+                        # genome.fa and genome.gff3 would clash under their own names.
+                        options = {"assembly": path.name.split(".")[0]} if path == fasta else {}
+                        added = store.add(
+                            path, kind=kind, name=kind, options=options, on_step=on_step
+                        )
                     lost = added.source.rows_read - added.source.rows_kept
                     log(f"{path}: {added.source.rows_kept:,} rows kept, {lost:,} left out")
         yield Path(folder)

@@ -28,7 +28,8 @@ class Header:
     Parameters
     ----------
     lines
-        The ``##`` lines, without line ends.
+        The ``##`` lines, without line ends; bytes that are not UTF-8 are escaped as
+        surrogates, so that they can be written as they were.
     samples
         Sample names in order.
     has_format
@@ -88,7 +89,7 @@ class VcfReader:
             if self._line == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line.startswith(b"##"):
-                lines.append(line.decode("utf-8", "replace"))
+                lines.append(line.decode("utf-8", "surrogateescape"))
                 continue
             if line.startswith(b"#CHROM"):
                 if not line.startswith(_FIXED):
@@ -97,7 +98,7 @@ class VcfReader:
                         "separated by tabs",
                         "Restore CHROM POS ID REF ALT QUAL FILTER INFO",
                     )
-                samples = line.decode("utf-8", "replace").split("\t")[9:]
+                samples = line.decode("utf-8", "surrogateescape").split("\t")[9:]
                 repeated = {name for name in samples if samples.count(name) > 1} if len(
                     set(samples)
                 ) < len(samples) else set()
@@ -142,26 +143,34 @@ class VcfReader:
                     continue
                 append(raw)
             else:
+                following = b""
                 if spans is not None:
-                    self._extend(held, n_records, spans)
+                    following = self._extend(held, n_records, spans)
                 yield Chunk(index, first, _joined(held))
                 index += 1
                 held.clear()
                 first = self._line + 1
+                if following:
+                    held.append(following)
+                    first = self._line
                 continue
             break
         if held:
             yield Chunk(index, first, _joined(held))
 
-    def _extend(self, held: list[bytes], n_records: int, spans: "GapFinder") -> None:
-        """Read on until the next record lies behind every transcript begun so far."""
+    def _extend(self, held: list[bytes], n_records: int, spans: "GapFinder") -> bytes:
+        """Read on until a record lies behind every transcript begun so far; return it."""
         for _ in range(3 * n_records):
-            where = self._file.peek(1 << 16)  # type: ignore[attr-defined]
-            line, newline, _ = where.partition(b"\n")
-            if not newline or spans.is_gap(held[-1], line):
-                return
-            held.append(self._file.readline(MAX_LINE_BYTES))
+            line = self._file.readline(MAX_LINE_BYTES)
+            if not line:
+                return b""
             self._line += 1
+            if not line.strip():
+                continue
+            if spans.is_gap(held[-1], line):
+                return line
+            held.append(line)
+        return b""
 
     def _fault(self, problem: str, remedy: str) -> MalformedFileError:
         return MalformedFileError(

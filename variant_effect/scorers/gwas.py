@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from variant_effect.alleles import AlleleTable
-from variant_effect.columns import REAL, TEXT, Column
+from variant_effect.columns import TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.scorers.base import Material, nulls
 from variant_effect.scorers.lookup import has_rows, joined, number_column, text_column
@@ -26,7 +26,8 @@ class GwasScorer:
     columns: ClassVar[tuple[Column, ...]] = (
         Column("gwas", TEXT, "associations at this position as trait:p (beta), joined by "
                "';'; alleles must agree where the table names them"),
-        Column("gwas_min_p", REAL, "smallest of those p-values", "", "0-1",
+        # 64 bits: p-values of large studies are smaller than any 32-bit number.
+        Column("gwas_min_p", pa.float64(), "smallest of those p-values", "", "0-1",
                "low: stronger association of the block"),
     )  # fmt: skip
     registered: bool

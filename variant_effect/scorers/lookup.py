@@ -69,7 +69,7 @@ def text_column(found: pd.DataFrame, label: str, n: int) -> pa.Array:
 
 def number_column(found: pd.DataFrame, column: str, how: str, n: int) -> pa.Array:
     """Aggregate a column over each allele's rows and place it among ``n`` alleles."""
-    out = np.full(n, np.nan, dtype=np.float32)
+    out = np.full(n, np.nan)
     if len(found):
         grouped = found.groupby("allele", sort=True)[column].agg(how)
         out[grouped.index.to_numpy()] = grouped.to_numpy()
