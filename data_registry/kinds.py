@@ -86,6 +86,10 @@ def detect_kind(path: Path) -> Kind:
     for kind in KINDS.values():
         if kind.detect(path, head):
             return kind
+    if head.startswith(b"PK\x03\x04"):
+        raise MalformedFileError(
+            path, "it is a zip archive", remedy="Unpack it and add the files inside"
+        )
     raise MalformedFileError(
         path,
         "no kind of source recognises this file",

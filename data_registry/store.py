@@ -750,7 +750,8 @@ class Store:
             row = self.connection.execute(
                 "INSERT INTO sources (name, kind, version, path, stored, sha256,"
                 " size_bytes, options, columns, licence, citation, rows_read,"
-                " rows_kept, left_out, notes, contig_map, added_at, code_version, files) VALUES"
+                " rows_kept, left_out, notes, contig_map, added_at, code_version,"
+                " files) VALUES"
                 " (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING source_id",
                 [
                     name, kind.name, self._next_version(name),
@@ -932,12 +933,18 @@ def _to_arrow(values: pd.Series, sql_type: str) -> pa.Array:
 def _side_by_side(given: list[str], ours: list[str]) -> str:
     """Two name lists in two columns, the first twelve of each."""
     rows = [("in the file", "in this workspace")]
-    rows += zip_longest(given[:12], ours[:12], fillvalue="")
+    rows += zip_longest(
+        *([_cut(name) for name in names[:12]] for names in (given, ours)), fillvalue=""
+    )
     hidden = (max(len(given) - 12, 0), max(len(ours) - 12, 0))
     if any(hidden):
         rows.append(tuple(f"… {n} more" if n else "" for n in hidden))  # type: ignore[arg-type]
     width = max(len(left) for left, _ in rows)
     return "\n".join(f"  {left:<{width}}  {right}" for left, right in rows)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 50 else f"{name[:49]}…"
 
 
 def _stem(path: Path) -> str:

@@ -157,7 +157,15 @@ def _two_bit_records(path: Path) -> Iterator[tuple[str, Iterator[Bases]]]:
             def pieces(name: str = name, length: int = length) -> Iterator[Bases]:
                 for start in range(0, length, _CHUNK_BP):
                     end = min(start + _CHUNK_BP, length)
-                    text = reader.sequence(name, start, end)
+                    try:
+                        text = reader.sequence(name, start, end)
+                    except RuntimeError as error:
+                        raise MalformedFileError(
+                            path,
+                            f"contig {name!r} cannot be read from base {start + 1:,}: "
+                            "the 2bit file is cut short or damaged",
+                            remedy="Fetch it again",
+                        ) from error
                     yield np.frombuffer(text.encode(), dtype=np.uint8)
 
             yield name, pieces()
