@@ -53,7 +53,9 @@ def explain(
     if as_json:
         say(json.dumps(card_as_json(card), indent=1))
         return
-    score_text = "" if card.prior_score is None else f"   prior score {card.prior_score:.3f}"
+    score_text = (
+        "" if card.prior_score is None else f"   prior score {card.prior_score:.3f}"
+    )
     say(f"{card.variant}   {card.status}{score_text}")
     section = ""
     for statement in card.statements:

@@ -18,6 +18,8 @@ from variant_effect.run import Choices, available_cores, score_vcf
 from variant_effect.score import show_result
 
 _TOPS = (25, 50, 100, 200)
+
+
 def run_demo(workspace: Path, region: str) -> None:
     """Make, register, build, score and compare with the planted truth.
 
@@ -55,7 +57,9 @@ def run_demo(workspace: Path, region: str) -> None:
 
     with open_store(workspace) as store, step_reporter("preparing") as on_step:
         prepared = prepare(store, on_step=on_step)
-    everything = _score(files.vcf, workspace, prepared, Choices(format="parquet"), "all.parquet")
+    everything = _score(
+        files.vcf, workspace, prepared, Choices(format="parquet"), "all.parquet"
+    )
     regional = _score(
         files.vcf, workspace, prepared,
         Choices((parse_region(region),), "tsv"), "region.tsv",
@@ -80,7 +84,9 @@ def show_top(top: pd.DataFrame, region: str) -> None:
     rows = []
     for row in top.to_dict("records"):
         shown = {k: "" if v is None or v != v else v for k, v in row.items()}
-        motif = f"{shown['motif_change']} {shown['motif_tf']}" if shown["motif_n"] else ""
+        motif = (
+            f"{shown['motif_change']} {shown['motif_tf']}" if shown["motif_n"] else ""
+        )
         rows.append([
             f"{shown['chrom']}:{shown['pos']} {shown['ref'][:8]}>{shown['alt'][:8]}",
             shown["consequence"].replace("_variant", ""), shown["gene"],
@@ -125,13 +131,17 @@ def show_recall(table: pd.DataFrame, truth: pd.DataFrame) -> None:
     InputError
         A planted allele is not among the scored ones: a fault of ours.
     """
-    causal = truth[truth["trait"] != "."].drop_duplicates(["chrom", "pos", "ref", "alt"])
+    causal = truth[truth["trait"] != "."].drop_duplicates(
+        ["chrom", "pos", "ref", "alt"]
+    )
     scored = table[table["status"] == "scored"].reset_index(drop=True)
     keys = pd.MultiIndex.from_frame(scored[["chrom", "pos", "ref", "alt"]])
     wanted = pd.MultiIndex.from_frame(causal[["chrom", "pos", "ref", "alt"]])
     is_causal = keys.isin(wanted)
     if is_causal.sum() != len(causal):
-        raise InputError(f"{len(causal) - is_causal.sum()} planted alleles were not scored")
+        raise InputError(
+            f"{len(causal) - is_causal.sum()} planted alleles were not scored"
+        )
     shuffled = np.random.default_rng(0).permutation(len(scored))
     rankings = {
         "prior score": _order(-scored["prior_score"].to_numpy(), shuffled),
@@ -152,4 +162,3 @@ def show_recall(table: pd.DataFrame, truth: pd.DataFrame) -> None:
 
 def _order(values: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
     return np.lexsort((shuffled, values))
-

@@ -75,7 +75,8 @@ def show_added(added: Added) -> None:
 @app.command()
 def add(
     paths: Annotated[
-        list[str] | None, typer.Argument(help="Files; or jaspar:CORE/plants for motifs.")
+        list[str] | None,
+        typer.Argument(help="Files; or jaspar:CORE/plants for motifs."),
     ] = None,
     workspace: WorkspaceOption = "workspace",
     kind: Annotated[
@@ -85,7 +86,8 @@ def add(
         str | None, typer.Option(help="Name of the source (default: the file's).")
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="The kind's option key=value.")
+        list[str] | None,
+        typer.Option("--option", "-o", help="The kind's option key=value."),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -97,7 +99,9 @@ def add(
     root: Annotated[
         Path | None, typer.Option(help="Folder the recipe's paths start from.")
     ] = None,
-    licence: Annotated[str, typer.Option(help="Licence, as its source states it.")] = "",
+    licence: Annotated[
+        str, typer.Option(help="Licence, as its source states it.")
+    ] = "",
     citation: Annotated[str, typer.Option(help="How to cite it.")] = "",
 ) -> None:
     """Register files: each is taken whole or refused, with nothing changed.
@@ -250,7 +254,9 @@ def kinds() -> None:
 
 @app.command()
 def catalogue(
-    species: Annotated[str | None, typer.Argument(help="A species of the catalogue.")] = None,
+    species: Annotated[
+        str | None, typer.Argument(help="A species of the catalogue.")
+    ] = None,
 ) -> None:
     """List the public sources we know: address, licence, citation, assembly.
 
@@ -304,14 +310,18 @@ def fetch(
         def on_source(source: PublicSource):  # type: ignore[no-untyped-def]  # noqa: ANN202
             log(f"fetching {source.key}")
             task = progress.add_task(source.key, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
+            return lambda done, total: progress.update(
+                task, completed=done, total=total
+            )
 
         report = fetch_species(
             species, folder, kinds=kind or [], keys=key or [], everything=everything,
             mirror=mirror, on_source=on_source,
         )  # fmt: skip
     for source, got in report.complete:
-        say(f"{source.key}: {got.status}, {got.bytes_total:,} bytes, checked by {got.checked_by}")
+        say(
+            f"{source.key}: {got.status}, {got.bytes_total:,} bytes, checked by {got.checked_by}"
+        )
     if register:
         first = ("genome", "contig_synonyms", "annotation", "aliases")
         order = {name: i for i, name in enumerate(first)}
@@ -330,11 +340,15 @@ def fetch(
     for source, error in report.failed:
         ERR.print(f"[bold red]error[/]: {source.key}: {error}")
     if report.failed:
-        raise InputError(f"{len(report.failed)} sources were not fetched; run again to resume")
+        raise InputError(
+            f"{len(report.failed)} sources were not fetched; run again to resume"
+        )
 
 
 @app.command()
-def doctor(workspace: Annotated[Path | None, typer.Option("--workspace", "-w")] = None) -> None:
+def doctor(
+    workspace: Annotated[Path | None, typer.Option("--workspace", "-w")] = None,
+) -> None:
     """Say what works on this machine, what is missing, and how to get it."""
     report = examine(workspace)
     show_table(

@@ -71,7 +71,9 @@ def run_app(app: typer.Typer) -> None:
         sys.exit(0)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
     """Print a table."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
@@ -127,7 +129,9 @@ def count_reporter(
             TimeRemainingColumn(), console=ERR, transient=True,
         ) as progress:  # fmt: skip
             task = progress.add_task(escape(title), total=total, note="")
-            yield lambda done, note: progress.update(task, completed=done, note=escape(note))
+            yield lambda done, note: progress.update(
+                task, completed=done, note=escape(note)
+            )
         return
     began = last = time.monotonic()
 

@@ -26,13 +26,17 @@ from graph_builder.parameters import BuildParameters
 from graph_builder.schema import TYPES
 from graph_builder.validation import validate as find_problems
 
-app = new_app("Build the heterogeneous graph of a workspace, check it, compare it, export it.")
+app = new_app(
+    "Build the heterogeneous graph of a workspace, check it, compare it, export it."
+)
 
 
 @app.command()
 def build(
     workspace: WorkspaceOption = "workspace",
-    promoter_upstream_bp: Annotated[int, typer.Option(help="Derived promoters, bp.")] = 1000,
+    promoter_upstream_bp: Annotated[
+        int, typer.Option(help="Derived promoters, bp.")
+    ] = 1000,
     link_window_bp: Annotated[
         int, typer.Option(help="Elements this far from a gene may be linked, bp.")
     ] = 100_000,
@@ -57,7 +61,9 @@ def build(
     show_manifest(manifest)
 
 
-def build_workspace(workspace: Path, parameters: BuildParameters | None = None) -> Manifest:
+def build_workspace(
+    workspace: Path, parameters: BuildParameters | None = None
+) -> Manifest:
     """Build the graph of a workspace with progress shown.
 
     Raises
@@ -67,7 +73,9 @@ def build_workspace(workspace: Path, parameters: BuildParameters | None = None) 
     """
     with open_store(workspace) as store:
         genome = store.genome()
-        with count_reporter("building the graph", "steps", len(TYPES), every_s=2.0) as report:
+        with count_reporter(
+            "building the graph", "steps", len(TYPES), every_s=2.0
+        ) as report:
 
             def on_step(event: StepEvent) -> None:
                 report(event.index - (event.state == "started"), event.type)
@@ -135,7 +143,8 @@ def diff(
         cisgraph diff 3fa1 9c0d -w rice
     """
     folders = [
-        Path(text) if Path(text).is_dir() else _graph_of(workspace, text) for text in (old, new)
+        Path(text) if Path(text).is_dir() else _graph_of(workspace, text)
+        for text in (old, new)
     ]
     found = compare_graphs(folders[0], folders[1])
     show_table(
@@ -160,8 +169,12 @@ def export_command(
     region: Annotated[
         str | None, typer.Option(help="chr:start-end, 1-based: only what lies there.")
     ] = None,
-    node: Annotated[list[str] | None, typer.Option(help="Only these node types.")] = None,
-    edge: Annotated[list[str] | None, typer.Option(help="Only these edge types.")] = None,
+    node: Annotated[
+        list[str] | None, typer.Option(help="Only these node types.")
+    ] = None,
+    edge: Annotated[
+        list[str] | None, typer.Option(help="Only these edge types.")
+    ] = None,
     most_rows: Annotated[
         int | None, typer.Option(help="Refuse more nodes and edges than this.")
     ] = None,
@@ -173,7 +186,9 @@ def export_command(
         cisgraph export locus.graphml --region chrV:10000-60000 -w yeast
     """
     if form not in {"graphml", "cytoscape", "networkx", "parquet"}:
-        raise InputError(f"no format {form!r}; there are graphml, cytoscape, networkx, parquet")
+        raise InputError(
+            f"no format {form!r}; there are graphml, cytoscape, networkx, parquet"
+        )
     part = export_graph(
         _graph_of(workspace), out, format=form,  # type: ignore[arg-type]
         node_types=node, edge_types=edge,

@@ -97,7 +97,9 @@ def _statements(
     right = bases.fetch(contig, min(end, length), min(end + _FLANK_BP, length))
     yield Statement("sequence", f"REF  {left}[{inside or '-'}]{right}", genome)
     if alleles.small[0]:
-        yield Statement("sequence", f"ALT  {left}[{alleles.min_alt[0] or '-'}]{right}", genome)
+        yield Statement(
+            "sequence", f"ALT  {left}[{alleles.min_alt[0] or '-'}]{right}", genome
+        )
         if (row["norm_pos"], row["norm_ref"]) != (row["pos"], row["ref"].upper()):
             yield Statement(
                 "sequence",
@@ -139,7 +141,9 @@ class _Citations:
 def _consequence(row: dict[str, Any], cite: _Citations) -> Iterator[Statement]:
     annotation = cite.of_kind("annotation")
     where = f" of {row['gene']}" if row["gene"] else ""
-    symbol = f" ({row['symbol']})" if row["symbol"] and row["symbol"] != row["gene"] else ""
+    symbol = (
+        f" ({row['symbol']})" if row["symbol"] and row["symbol"] != row["gene"] else ""
+    )
     distance = f", {row['distance']} bp away" if row["distance"] else ""
     yield Statement(
         "consequence",
@@ -179,8 +183,8 @@ def _regulation(
 ) -> Iterator[Statement]:
     db = engine.connection
     for source_id, kind, name, state, sample, start, end in db.execute(
-        "SELECT source_id, kind, name, state, sample, start, \"end\" FROM intervals "
-        "WHERE contig = ? AND start < ? AND \"end\" > ? ORDER BY ALL LIMIT ?",
+        'SELECT source_id, kind, name, state, sample, start, "end" FROM intervals '
+        'WHERE contig = ? AND start < ? AND "end" > ? ORDER BY ALL LIMIT ?',
         [span[0], span[2], span[1], _MOST_ROWS],
     ).fetchall():
         what = " ".join(str(x) for x in (kind, state, name) if x)
@@ -191,12 +195,14 @@ def _regulation(
         )  # fmt: skip
     bound = db.execute(
         "SELECT source_id, string_agg(DISTINCT tf, ', ' ORDER BY tf), count(DISTINCT tf) "
-        "FROM tf_sites WHERE contig = ? AND start < ? AND \"end\" > ? GROUP BY source_id "
+        'FROM tf_sites WHERE contig = ? AND start < ? AND "end" > ? GROUP BY source_id '
         "ORDER BY source_id",
         [span[0], span[2], span[1]],
     ).fetchall()
     for source_id, names, n in bound:
-        yield Statement("binding", f"{n} factors bind here: {names[:300]}", cite.of(source_id))
+        yield Statement(
+            "binding", f"{n} factors bind here: {names[:300]}", cite.of(source_id)
+        )
     if row["target_genes"]:
         graph = engine.material.graph
         yield Statement(
@@ -239,11 +245,15 @@ def _populations(
         )
     if row["registered_scores"]:
         yield Statement(
-            "registered scores", str(row["registered_scores"]), cite.of_kind("variant_scores")
+            "registered scores",
+            str(row["registered_scores"]),
+            cite.of_kind("variant_scores"),
         )
 
 
-def _gene(gene: str, db: duckdb.DuckDBPyConnection, cite: _Citations) -> Iterator[Statement]:
+def _gene(
+    gene: str, db: duckdb.DuckDBPyConnection, cite: _Citations
+) -> Iterator[Statement]:
     found = db.execute(
         "SELECT source_id, symbol, biotype, description FROM genes WHERE gene_id = ? LIMIT 1",
         [gene],
@@ -308,7 +318,8 @@ def card_as_json(card: Card) -> dict[str, Any]:
         "status": card.status,
         "prior_score": card.prior_score,
         "evidence": [
-            {"section": s.section, "text": s.text, "source": s.source} for s in card.statements
+            {"section": s.section, "text": s.text, "source": s.source}
+            for s in card.statements
         ],
     }
 
@@ -319,5 +330,3 @@ def evidence_kinds(card: Card) -> list[str]:
     for statement in card.statements:
         kinds |= set(re.findall(r"\((\w+), sha256", statement.source))
     return sorted(kinds)
-
-

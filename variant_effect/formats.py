@@ -39,7 +39,12 @@ class Format(Protocol):
     name: ClassVar[str]
 
     def write_part(
-        self, path: Path, scored: pa.Table, chunk: Chunk, alleles: AlleleTable, header: Header
+        self,
+        path: Path,
+        scored: pa.Table,
+        chunk: Chunk,
+        alleles: AlleleTable,
+        header: Header,
     ) -> None:
         """Write one chunk."""
         ...
@@ -70,7 +75,9 @@ def find_format(name: str) -> Format:
     InputError
         There is none.
     """
-    formats: dict[str, Format] = {f.name: f for f in (Tsv(), Parquet(), Vcf(), JsonLines())}
+    formats: dict[str, Format] = {
+        f.name: f for f in (Tsv(), Parquet(), Vcf(), JsonLines())
+    }
     if name not in formats:
         raise InputError(f"no format {name!r}; there are: {', '.join(formats)}")
     return formats[name]
@@ -261,7 +268,9 @@ class Vcf:
         last = np.searchsorted(alleles.record, np.arange(len(keep)), side="right")
         lines = [line for line in chunk.lines.split(b"\n") if line.strip()]
         with pysam.BGZFile(str(path), "wb") as file:
-            for row, a, b in zip(keep.tolist(), first.tolist(), last.tolist(), strict=True):
+            for row, a, b in zip(
+                keep.tolist(), first.tolist(), last.tolist(), strict=True
+            ):
                 cells = lines[row].rstrip(b"\r").split(b"\t", 8)
                 added = f"{INFO_KEY}={','.join(value[a:b])}".encode()
                 cells[7] = added if cells[7] in {b".", b""} else cells[7] + b";" + added
@@ -278,10 +287,14 @@ class Vcf:
         missing: Sequence[str],
     ) -> None:
         """Write the header and the parts' compressed blocks."""
-        head = [line for line in header.lines if not line.startswith(f"##INFO=<ID={INFO_KEY},")]
+        head = [
+            line
+            for line in header.lines
+            if not line.startswith(f"##INFO=<ID={INFO_KEY},")
+        ]
         head.append(
-            f"##INFO=<ID={INFO_KEY},Number=A,Type=String,Description=\"One entry an ALT. "
-            f"Format: {'|'.join(INFO_COLUMNS)}; special characters are percent-encoded\">"
+            f'##INFO=<ID={INFO_KEY},Number=A,Type=String,Description="One entry an ALT. '
+            f'Format: {"|".join(INFO_COLUMNS)}; special characters are percent-encoded">'
         )
         head += [
             "##cisgraph=" + line for line in provenance(prepared, accounting, missing)
@@ -317,7 +330,12 @@ def info_values(scored: pa.Table) -> list[str]:
             column = pc.round(column.cast(pa.float64()), 5)
         text = pc.fill_null(column.cast(pa.string()), "")
         if pc.any(pc.match_substring_regex(text, _SPECIAL)).as_py():
-            text = pa.array([_ENCODE.sub(lambda m: quote(m[0], safe=""), t) for t in text.to_pylist()])
+            text = pa.array(
+                [
+                    _ENCODE.sub(lambda m: quote(m[0], safe=""), t)
+                    for t in text.to_pylist()
+                ]
+            )
         texts.append(text)
     joined: list[str] = pc.binary_join_element_wise(*texts, "|").to_pylist()
     return joined

@@ -67,8 +67,14 @@ class JointCaller:
         if genotypes is None or len(genotypes[0]) != len(table):
             return empty
         codes, terms = _factorised(consequences.term)
-        coding = np.array([any(word in term for word in _CODING) for term in terms] or [False])
-        rows = np.flatnonzero(alleles.small & coding[codes]) if len(terms) else np.zeros(0, int)
+        coding = np.array(
+            [any(word in term for word in _CODING) for term in terms] or [False]
+        )
+        rows = (
+            np.flatnonzero(alleles.small & coding[codes])
+            if len(terms)
+            else np.zeros(0, int)
+        )
         if len(rows) < 2:
             return empty
         found: dict[int, set[tuple[str, str, str]]] = {}
@@ -113,10 +119,14 @@ class JointCaller:
             "\t",
         )
         with tempfile.TemporaryDirectory(prefix="cisgraph-csq-") as folder:
-            sites, gff, out = (Path(folder) / x for x in ("in.vcf", "g.gff3", "out.vcf"))
+            sites, gff, out = (
+                Path(folder) / x for x in ("in.vcf", "g.gff3", "out.vcf")
+            )
             if not self.caller.write_genes(alleles, rows, gff):
                 return
-            used = [alleles.contigs[c] for c in np.unique(alleles.contig[rows]).tolist()]
+            used = [
+                alleles.contigs[c] for c in np.unique(alleles.contig[rows]).tolist()
+            ]
             samples = "\t".join(f"s{i}" for i in range(genotypes[1]))
             body = joined_bytes(pc.binary_join_element_wise(text, "", "\n"))
             run_csq(
@@ -204,7 +214,8 @@ def _alts_by_record(alleles: AlleleTable, record: np.ndarray) -> pa.Array:
         np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     )
     lists = pa.ListArray.from_arrays(
-        pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32)), alleles.alt.take(pa.array(rows))
+        pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32)),
+        alleles.alt.take(pa.array(rows)),
     )
     return pc.binary_join(lists, ",")
 
@@ -233,4 +244,3 @@ def _factorised(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
     codes, distinct = pd.factorize(values)
     return codes, [str(value) for value in distinct]
-

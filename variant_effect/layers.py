@@ -54,7 +54,9 @@ class IntervalLayer:
         labels: Sequence[str],
     ) -> "IntervalLayer":  # fmt: skip
         """Sort intervals and number their labels."""
-        names, code = np.unique(np.asarray(labels, dtype=object).astype(str), return_inverse=True)
+        names, code = np.unique(
+            np.asarray(labels, dtype=object).astype(str), return_inverse=True
+        )
         order = np.lexsort((code, end, start, contig))
         spans = Spans(contig[order], start[order], end[order])
         reach = int((end - start).max()) if len(end) else 0
@@ -72,7 +74,9 @@ class IntervalLayer:
         table = connection.sql(query, params=list(parameters)).to_arrow_table()
         code_of = {name: i for i, name in enumerate(contigs)}
         encoded = table["contig"].combine_chunks().dictionary_encode()
-        codes = np.array([code_of[n] for n in encoded.dictionary.to_pylist()], dtype=np.int64)
+        codes = np.array(
+            [code_of[n] for n in encoded.dictionary.to_pylist()], dtype=np.int64
+        )
         contig = (
             codes[encoded.indices.to_numpy(zero_copy_only=False)]
             if len(table)
@@ -129,7 +133,9 @@ class IntervalLayer:
         shown = np.minimum(count, MAX_LISTED)
         lists = pa.ListArray.from_arrays(
             pa.array(np.r_[0, np.cumsum(shown)].astype(np.int32)),
-            self.labels.take(pa.array(label[keep])) if len(self.labels) else pa.array([], pa.string()),
+            self.labels.take(pa.array(label[keep]))
+            if len(self.labels)
+            else pa.array([], pa.string()),
         )
         return pc.binary_join(lists, ","), count
 

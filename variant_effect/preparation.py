@@ -76,7 +76,9 @@ class Prepared:
         )
 
 
-def prepare(store: Store, *, on_step: Callable[[str], None] = lambda _: None) -> Prepared:
+def prepare(
+    store: Store, *, on_step: Callable[[str], None] = lambda _: None
+) -> Prepared:
     """Fit and write what is missing; return where everything stands.
 
     Raises
@@ -103,7 +105,9 @@ def prepare(store: Store, *, on_step: Callable[[str], None] = lambda _: None) ->
     consequence = workspace.models / f"consequence-{layers[:16]}"
     if not (consequence / GFF_FILE).is_file():
         on_step("writing the canonical gene models")
-        _write_whole_folder(consequence, lambda folder: _write_models(store, genome, folder))
+        _write_whole_folder(
+            consequence, lambda folder: _write_models(store, genome, folder)
+        )
     markov = workspace.models / f"markov-{layers[:16]}"
     if not (markov / "background.parquet").is_file():
         on_step("fitting the Markov model and its background")
@@ -134,11 +138,14 @@ def make_caller(
         "SELECT transcript_id, gene_id, is_canonical FROM transcripts ORDER BY ALL"
     ).df()
     genes = connection.execute(
-        "SELECT DISTINCT ON (gene_id) gene_id, symbol, contig, start, \"end\", strand "
+        'SELECT DISTINCT ON (gene_id) gene_id, symbol, contig, start, "end", strand '
         "FROM genes ORDER BY gene_id, contig, start"
     ).df()
     spans: dict[
-        str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]
+        str,
+        tuple[
+            NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]
+        ],
     ] = {}
     for contig, group in genes.groupby("contig", sort=True):
         ordered = group.sort_values(["start", "end", "gene_id"])
@@ -152,7 +159,9 @@ def make_caller(
     return ConsequenceCaller(
         fasta=genome.path,
         genes=GeneBlocks.read(gff),
-        gene_of=dict(zip(transcripts["transcript_id"], transcripts["gene_id"], strict=True)),
+        gene_of=dict(
+            zip(transcripts["transcript_id"], transcripts["gene_id"], strict=True)
+        ),
         canonical=frozenset(canonical["transcript_id"]),
         spans=spans,
         gene_ids=genes["gene_id"].tolist(),
@@ -201,7 +210,9 @@ def _fit(genome: Genome, caller: ConsequenceCaller, folder: Path) -> None:
         classes = np.empty(len(alleles), dtype=object)
         for first in range(0, len(alleles), 200_000):
             rows = np.arange(first, min(first + 200_000, len(alleles)))
-            part = Alleles(alleles.start[rows], alleles.ref.take(rows), alleles.alt.take(rows))
+            part = Alleles(
+                alleles.start[rows], alleles.ref.take(rows), alleles.alt.take(rows)
+            )
             terms = caller.call(table_of(contig, genome, part)).term
             classes[rows] = [background_class(term) for term in terms]
         return classes
@@ -252,4 +263,3 @@ def open_registry(workspace: Path) -> duckdb.DuckDBPyConnection:
     connection = Workspace(workspace).connect(read_only=True)
     connection.execute("SET threads = 1")
     return connection
-

@@ -43,7 +43,8 @@ app = new_app("Score variants.")
 def score(
     vcf: Annotated[str, typer.Option(help="VCF or BCF; - for standard input.")],
     region: Annotated[
-        list[str] | None, typer.Option(help="chr:start-end, 1-based inclusive; may repeat.")
+        list[str] | None,
+        typer.Option(help="chr:start-end, 1-based inclusive; may repeat."),
     ] = None,
     regions_file: Annotated[Path | None, typer.Option(help="BED of regions.")] = None,
     workspace: WorkspaceOption = "workspace",
@@ -86,7 +87,10 @@ def score(
     target = _target(out, form or _format_of(out))
     format_name = form or _format_of(out)
     with _workspace(Path(workspace), fasta, gff) as folder:
-        with step_reporter("preparing") as on_step, open_store(folder, write=False) as store:
+        with (
+            step_reporter("preparing") as on_step,
+            open_store(folder, write=False) as store,
+        ):
             prepared = prepare(store, on_step=on_step)
         regions = read_regions(region or [], regions_file, prepared)
         choices = Choices(regions, format_name, joint, chunk_records)
@@ -123,12 +127,16 @@ def show_result(result: Result, target: Path | None) -> None:
         if name != "scored":
             log(f"  {name}: {STATUS_MEANINGS[name]}")
     if counts.unknown_contigs:
-        shown = ", ".join(f"{n} {k:,}" for n, k in counts.unknown_contigs.most_common(8))
+        shown = ", ".join(
+            f"{n} {k:,}" for n, k in counts.unknown_contigs.most_common(8)
+        )
         log(f"  unknown contigs: {shown}")
     for sentence in result.missing_layers:
         log(f"note: {sentence}")
     if result.resumed_chunks:
-        log(f"resumed: {result.resumed_chunks} of {result.chunks} chunks were there already")
+        log(
+            f"resumed: {result.resumed_chunks} of {result.chunks} chunks were there already"
+        )
     if target is not None:
         log(f"in {target}")
 
@@ -143,7 +151,10 @@ def read_regions(
     InputError
         A region names a contig the assembly does not have.
     """
-    regions = [parse_region(text, contigs=frozenset(prepared.contig_names.names)) for text in given]
+    regions = [
+        parse_region(text, contigs=frozenset(prepared.contig_names.names))
+        for text in given
+    ]
     if bed is not None:
         parsed = parse_intervals(
             Request(require_file(bed), bed.stem, {"interval_kind": "cre"})
@@ -164,7 +175,12 @@ def read_regions(
 
 def _format_of(out: str) -> str:
     name = out.removesuffix(".gz").removesuffix(".bgz")
-    endings = {".parquet": "parquet", ".vcf": "vcf", ".jsonl": "jsonl", ".json": "jsonl"}
+    endings = {
+        ".parquet": "parquet",
+        ".vcf": "vcf",
+        ".jsonl": "jsonl",
+        ".json": "jsonl",
+    }
     return endings.get(Path(name).suffix, "tsv")
 
 
@@ -194,12 +210,18 @@ def _workspace(workspace: Path, fasta: Path | None, gff: Path | None) -> Iterato
                 if path is not None:
                     with step_reporter(str(path)) as on_step:
                         # genome.fa and genome.gff3 would clash under their own names.
-                        options = {"assembly": path.name.split(".")[0]} if path == fasta else {}
+                        options = (
+                            {"assembly": path.name.split(".")[0]}
+                            if path == fasta
+                            else {}
+                        )
                         added = store.add(
                             path, kind=kind, name=kind, options=options, on_step=on_step
                         )
                     lost = added.source.rows_read - added.source.rows_kept
-                    log(f"{path}: {added.source.rows_kept:,} rows kept, {lost:,} left out")
+                    log(
+                        f"{path}: {added.source.rows_kept:,} rows kept, {lost:,} left out"
+                    )
         yield Path(folder)
 
 

@@ -99,9 +99,11 @@ class VcfReader:
                         "Restore CHROM POS ID REF ALT QUAL FILTER INFO",
                     )
                 samples = line.decode("utf-8", "surrogateescape").split("\t")[9:]
-                repeated = {name for name in samples if samples.count(name) > 1} if len(
-                    set(samples)
-                ) < len(samples) else set()
+                repeated = (
+                    {name for name in samples if samples.count(name) > 1}
+                    if len(set(samples)) < len(samples)
+                    else set()
+                )
                 if repeated:
                     raise self._fault(
                         f"sample {sorted(repeated)[0]!r} stands twice",
@@ -115,7 +117,9 @@ class VcfReader:
             )
         raise self._fault("there is no #CHROM line", "Give a VCF file with its header")
 
-    def chunks(self, n_records: int, *, spans: "GapFinder | None" = None) -> Iterator[Chunk]:
+    def chunks(
+        self, n_records: int, *, spans: "GapFinder | None" = None
+    ) -> Iterator[Chunk]:
         """Yield the records in chunks of about ``n_records``.
 
         Parameters

@@ -67,7 +67,11 @@ class GeneScorer:
         """Look up the gene of the most severe consequence."""
         codes, genes = pd.factorize(consequences.gene)
         at = self.table.index.get_indexer(genes)
-        row = np.where(codes >= 0, at[codes], -1) if len(genes) else np.full(len(alleles), -1)
+        row = (
+            np.where(codes >= 0, at[codes], -1)
+            if len(genes)
+            else np.full(len(alleles), -1)
+        )
         taken = pa.array(row, mask=row < 0)
         out = {}
         for column in self.columns:

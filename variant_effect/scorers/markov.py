@@ -70,7 +70,9 @@ class MarkovScorer:
         for name, index in alleles.by_contig(alleles.small):
             contig = self.genome.contig(name)
             minimal = Alleles(
-                alleles.start[index], alleles.min_ref.take(index), alleles.min_alt.take(index)
+                alleles.start[index],
+                alleles.min_ref.take(index),
+                alleles.min_alt.take(index),
             )
             scores = self.model.log_ratio(
                 contig, minimal.start, minimal.ref.lengths, minimal.alt
@@ -92,9 +94,7 @@ class MarkovScorer:
         }
 
 
-def _merge(
-    codes: np.ndarray, terms: np.ndarray
-) -> tuple[np.ndarray, list[str]]:
+def _merge(codes: np.ndarray, terms: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Map codes of full terms to codes of their classes."""
     classes = [background_class(str(term)) for term in terms]
     names = sorted(set(classes))

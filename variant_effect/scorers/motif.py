@@ -49,7 +49,9 @@ class MotifScorer:
         ).df()
         if not len(table):
             return cls(material.genome, None)
-        background = count_bases(material.genome.contig(name) for name in material.genome)
+        background = count_bases(
+            material.genome.contig(name) for name in material.genome
+        )
         return cls(material.genome, MotifSet.from_table(table, background=background))
 
     @property
@@ -98,7 +100,9 @@ class MotifScorer:
             "motif_n": pa.array(number, mask=~small),
             "motif_id": spread(pa.array(self.motifs.ids).take(motif), where, n),
             "motif_tf": spread(pa.array(self.motifs.tfs).take(motif), where, n),
-            "motif_change": spread(pa.array(["loss", "change", "gain"]).take(change), where, n),
+            "motif_change": spread(
+                pa.array(["loss", "change", "gain"]).take(change), where, n
+            ),
             **{
                 f"motif_{field}": real(gathered(field), where, n)
                 for field in ("ref_score", "alt_score", "delta", "ref_p", "alt_p")
@@ -118,5 +122,3 @@ def _strongest(hits: AlleleHits) -> np.ndarray:
     chosen = order[first]
     changed = (hits.change[chosen] != 0) | (size[chosen] > 0)
     return chosen[changed]
-
-

@@ -129,7 +129,9 @@ class PriorScorer:
         out = {}
         for name, values in terms.items():
             shown = values.astype(np.float32)
-            keep = small | (structural if name in {"prior_consequence", "prior_score"} else False)
+            keep = small | (
+                structural if name in {"prior_consequence", "prior_score"} else False
+            )
             out[name] = pa.array(shown, mask=~np.asarray(keep))
         return out
 

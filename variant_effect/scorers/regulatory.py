@@ -16,23 +16,21 @@ from variant_effect.layers import IntervalLayer, spread
 from variant_effect.scorers.base import Material
 
 _LAYERS: Mapping[str, str] = {
-    "chromatin_state": "SELECT contig, start, \"end\", coalesce(state, name) AS label "
+    "chromatin_state": 'SELECT contig, start, "end", coalesce(state, name) AS label '
     "FROM intervals WHERE kind = 'chromatin_state'",
-    "open_chromatin": "SELECT contig, start, \"end\", coalesce(sample, kind) AS label "
+    "open_chromatin": 'SELECT contig, start, "end", coalesce(sample, kind) AS label '
     "FROM intervals WHERE kind IN ('peak', 'dhs')",
-    "other_intervals": "SELECT contig, start, \"end\", "
+    "other_intervals": 'SELECT contig, start, "end", '
     "kind || coalesce(':' || nullif(coalesce(state, name), ''), '') AS label "
     "FROM intervals WHERE kind IN ('nucleosome', 'tss', 'repeat', 'dmr', 'tad', "
     "'structural_variant', 'intron')",
-    "tf_bound": "SELECT contig, start, \"end\", tf AS label FROM tf_sites",
+    "tf_bound": 'SELECT contig, start, "end", tf AS label FROM tf_sites',
 }
 _RAW_CRES = (
-    "SELECT contig, start, \"end\", kind AS label FROM intervals "
+    'SELECT contig, start, "end", kind AS label FROM intervals '
     "WHERE kind IN ('cre', 'promoter', 'enhancer', 'peak', 'dhs')"
 )
-_GRAPH_CRES = (
-    "SELECT contig, start, \"end\", identifier AS label FROM read_parquet(?)"
-)
+_GRAPH_CRES = 'SELECT contig, start, "end", identifier AS label FROM read_parquet(?)'
 _GRAPH_TARGETS = """
 SELECT c.contig, c.start, c."end",
        g.identifier || '(' || e.evidence || '=' || printf('%.3f', e.score) || ')' AS label
@@ -40,7 +38,7 @@ FROM read_parquet(?) e
 JOIN read_parquet(?) c ON c.id = e.target
 JOIN read_parquet(?) g ON g.id = e.source
 """
-_GRAPH_BINS = "SELECT contig, start, \"end\", identifier AS label FROM read_parquet(?)"
+_GRAPH_BINS = 'SELECT contig, start, "end", identifier AS label FROM read_parquet(?)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,8 @@ class RegulatoryScorer:
         contigs = list(material.genome)
         db = material.connection
         layers = {
-            name: IntervalLayer.read(db, contigs, query) for name, query in _LAYERS.items()
+            name: IntervalLayer.read(db, contigs, query)
+            for name, query in _LAYERS.items()
         }
         if material.graph is None:
             cres = IntervalLayer.read(db, contigs, _RAW_CRES)
@@ -86,13 +85,18 @@ class RegulatoryScorer:
         links = str(edges / "gene__linked_to__cre.parquet")
         targets = IntervalLayer.read(db, contigs, _GRAPH_TARGETS, [links, cre, gene])
         scores = np.array(
-            [float(text.rpartition("=")[2].rstrip(")")) for text in targets.labels.to_pylist()]
+            [
+                float(text.rpartition("=")[2].rstrip(")"))
+                for text in targets.labels.to_pylist()
+            ]
         )
         return cls(
             IntervalLayer.read(db, contigs, _GRAPH_CRES, [cre]),
             targets,
             scores,
-            IntervalLayer.read(db, contigs, _GRAPH_BINS, [str(nodes / "contact_bin.parquet")]),
+            IntervalLayer.read(
+                db, contigs, _GRAPH_BINS, [str(nodes / "contact_bin.parquet")]
+            ),
             layers,
         )
 
