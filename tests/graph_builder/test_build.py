@@ -350,7 +350,6 @@ def test_an_incremental_build_equals_a_full_one(
     reused = {step.type for step in quick.steps if step.state == "reused"}
     assert reused >= UNTOUCHED.get(table, set())
     assert reused < set(TYPES)
-    assert validate(quick.path) == []
 
 
 def test_every_table_that_is_read_is_changed_above():
