@@ -1,18 +1,22 @@
 """HGVS names of small alleles: what changes in the transcript and in the protein.
 
 The rules are those of the HGVS recommendations (den Dunnen et al. 2016, Hum. Mutat.
-37:564; hgvs-nomenclature.org, version 21): deletions, insertions and duplications lie as
-far 3' along the transcript as the genomic sequence allows; a change of the protein is
-written at its first changed residue, 3'-most in the protein. One compiled routine
+37:564; hgvs-nomenclature.org, version 21): deletions, insertions and duplications lie
+as far 3' along the transcript as the genomic sequence allows; a change of the protein
+is written at its first changed residue, 3'-most in the protein. One compiled routine
 describes every allele, SNV or not: an allele replaces ``ref`` by ``alt``.
 
 Choices that the recommendations leave open, or that go beyond them:
 
 * Positions outside a transcript's ends are counted on as if its first or last exon were
   longer (``c.-31``, ``c.*12``).
-* ``p.?``: the allele touches the two first or last bases of an intron, lies at an exon's
-  edge, crosses one, or meets a codon that is incomplete or holds N. ``p.0?``: the whole
-  CDS is deleted. Alleles in UTRs and deep in introns have no ``hgvs_p``.
+* ``p.?``: the allele touches the two first or last bases of an intron, lies between
+  exon and intron, crosses the edge of an exon, or meets a codon that is incomplete or
+  holds N. ``p.0?``: the whole CDS is deleted. Alleles in UTRs and deep in introns have
+  no ``hgvs_p``.
+* ``p.(Met1=)`` also where an insertion or deletion leaves a start codon in frame with
+  all that follows, e.g. a doubled A before ATG; the 3' rule writes it ``c.1dup``. It is
+  seen as far as the transcript's own bases reach.
 * A protein is read from the mutated transcript, through the 3' UTR, to the first stop;
   ``Ter?`` where the known transcript ends before one.
 * A change in frame that takes away the stop codon together with residues before it is
@@ -22,8 +26,8 @@ Choices that the recommendations leave open, or that go beyond them:
 
 ``codons`` reads ``ccG/ccA``: the touched codons before and after, changed bases in
 capitals, ``-`` for none. ``amino_acids`` reads ``10P/10L`` (csq's ``10P>10L``): the
-touched residues before and after, with the number of the first; ``12-`` for none; after a
-frameshift ``97R/97Pfs``. Both are empty where they would be longer than
+touched residues before and after, with the number of the first; ``12-`` for none; after
+a frameshift ``97R/97Pfs``. Both are empty where they would be longer than
 ``MAX_CODONS`` codons and where nothing is known (``p.?``).
 """
 
@@ -35,7 +39,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from Bio.SeqUtils import IUPACData
+from Bio.Data import IUPACData
 from numba import njit
 from numpy.typing import NDArray
 
@@ -219,7 +223,10 @@ class TranscriptModels:
             found: Ints = before[at] + position - start[at]
             return found
 
-        low, high = place(np.maximum(cds_start, 0)), place(np.maximum(cds_end - 1, 0)) + 1
+        low, high = (
+            place(np.maximum(cds_start, 0)),
+            place(np.maximum(cds_end - 1, 0)) + 1,
+        )
         cds_low = np.where(coding, np.where(forward, low, length - high), -1)
         cds_high = np.where(coding, np.where(forward, high, length - low), -1)
         code_of = {name: code for code, name in enumerate(contigs)}
@@ -233,12 +240,12 @@ class TranscriptModels:
             np.where(forward, 1, -1).astype(np.int8), length, cds_low, cds_high,
             cds_start, cds_end, phase, names.data, names.offsets,
         )  # fmt: skip
-        return cls(index, contig, _Models(*(frozen(a) for a in arrays)))
+        return cls(index, contig, _Models._make(frozen(a) for a in arrays))
 
     def rows_of(self, transcript: NDArray[np.object_]) -> Ints:
         """Return the row of each transcript; -1 for ``""`` and for unusable ones."""
         codes, names = pd.factorize(transcript)
-        at = self.index.get_indexer(names)
+        at = self.index.get_indexer(pd.Index(names))
         at[(at >= 0) & (self.contig[at] < 0)] = -1
         found: Ints = at[codes].astype(np.int64) if len(at) else codes.astype(np.int64)
         return found
@@ -404,7 +411,7 @@ def _strings(text: Bytes, cuts: NDArray[np.int32]) -> pa.Array:
     )
 
 
-# --- compiled: writing text ------------------------------------------------------------
+# --- compiled: writing text ---------------------------------------------------------
 
 
 @njit(cache=True, nogil=True)
@@ -434,7 +441,7 @@ def _put_residue(out: Bytes, at: int, letter: int) -> int:
     return at + 3
 
 
-# --- compiled: transcripts -------------------------------------------------------------
+# --- compiled: transcripts ----------------------------------------------------------
 
 
 @njit(cache=True, nogil=True)
@@ -474,7 +481,11 @@ def _part_at(part_start: Ints, position: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _place(
-    part_start: Ints, part_end: Ints, before: Ints, forward: bool, position: int
+    part_start: Ints,
+    part_end: Ints,
+    before: Ints,
+    forward: bool,  # noqa: FBT001
+    position: int,
 ) -> tuple[int, int]:
     """Transcript position of a genomic one, and the offset into an intron.
 
@@ -536,8 +547,9 @@ def _put_bases(out: Bytes, at: int, bases: Bytes, n: int) -> int:
 @njit(cache=True, nogil=True)
 def _put_coding(
     out: Bytes, at: int, contig: Bytes,
-    part_start: Ints, part_end: Ints, before: Ints, forward: bool, low: int, high: int,
-    a: int, b: int, alt: Bytes, n: int,
+    part_start: Ints, part_end: Ints, before: Ints,
+    forward: bool,  # noqa: FBT001
+    low: int, high: int, a: int, b: int, alt: Bytes, n: int,
 ) -> int:  # fmt: skip
     """Write ``c.`` or ``n.`` without its letter: ``[a, b)`` becomes ``alt``.
 
@@ -565,7 +577,11 @@ def _put_coding(
             out[at] = 95  # _
             at += 1
         place, offset = _place(
-            part_start, part_end, before, forward, left if (i == 0) == forward else right
+            part_start,
+            part_end,
+            before,
+            forward,
+            left if (i == 0) == forward else right,
         )
         at = _put_position(out, at, place, offset, low, high)
     if b - a == 1 and n == 1:
@@ -612,19 +628,19 @@ def _locate(
     return _NOWHERE if in_first or in_last else _UNSURE
 
 
-# --- compiled: proteins ----------------------------------------------------------------
+# --- compiled: proteins -------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True)
 def _reference(seq: Bytes, origin: int, amino: Bytes, k: int) -> int:
     """Letter of residue ``k`` of the reference protein.
 
-    ``amino`` holds the letters of 125 codons, then those of a first codon, where a start
-    reads M whatever it codes for elsewhere.
+    ``amino`` holds the letters of 125 codons, then those of a first codon, where a
+    start reads M whatever it codes for elsewhere.
     """
     at = origin + 3 * k
     index = 25 * np.int64(seq[at]) + 5 * np.int64(seq[at + 1]) + np.int64(seq[at + 2])
-    return np.int64(amino[index + 125 if k == 0 else index])
+    return int(amino[index + 125 if k == 0 else index])
 
 
 @njit(cache=True, nogil=True)
@@ -632,14 +648,16 @@ def _residue(
     seq: Bytes, origin: int, amino: Bytes, cut: int, resume: int, alt: Bytes, n: int,
     k: int,
 ) -> int:  # fmt: skip
-    """Letter of residue ``k`` when ``[cut, resume)`` is ``alt``; 0 past the transcript."""
+    """Letter of residue ``k`` when ``[cut, resume)`` is ``alt``; 0 past the end."""
     at = origin + 3 * k
     if at >= cut + n:
         at += resume - cut - n
         if at + 3 > len(seq):
             return _ENDED
-        index = 25 * np.int64(seq[at]) + 5 * np.int64(seq[at + 1]) + np.int64(seq[at + 2])
-        return np.int64(amino[index + 125 if k == 0 else index])
+        index = (
+            25 * np.int64(seq[at]) + 5 * np.int64(seq[at + 1]) + np.int64(seq[at + 2])
+        )
+        return int(amino[index + 125 if k == 0 else index])
     index = np.int64(0)
     for j in range(at, at + 3):
         index *= 5
@@ -651,7 +669,7 @@ def _residue(
             index += seq[j + resume - cut - n]
         else:
             return _ENDED
-    return np.int64(amino[index + 125 if k == 0 else index])
+    return int(amino[index + 125 if k == 0 else index])
 
 
 @njit(cache=True, nogil=True)
@@ -703,9 +721,11 @@ def _put_same(
 @njit(cache=True, nogil=True)
 def _put_window(
     seq: Bytes, origin: int, amino: Bytes, cut: int, resume: int, alt: Bytes, n: int,
-    k: int, gone: int, come: int, premature: bool, n_codons: int, out: Bytes, at: int,
+    k: int, gone: int, come: int,
+    premature: bool,  # noqa: FBT001
+    n_codons: int, out: Bytes, at: int,
 ) -> int:  # fmt: skip
-    """Write a change in frame: ``gone`` residues from ``k`` on become ``come`` others."""
+    """Write a change in frame: ``gone`` residues from ``k`` become ``come`` others."""
     at = _put(out, at, _OPEN)
     if come == 0:
         while k + gone < n_codons:
@@ -799,9 +819,14 @@ def _put_change(
     initial = phase == 0 and _reference(seq, origin, amino, 0) == 77
     change = n - (resume - cut)
     moved = origin + change
-    if initial and cut < origin + 3 and resume <= origin + 3 and moved >= 0 and (
-        _residue(seq, moved, amino, cut, resume, alt, n, 0) == 77
-    ) and change != 0:
+    if (
+        initial
+        and cut < origin + 3
+        and resume <= origin + 3
+        and moved >= 0
+        and (_residue(seq, moved, amino, cut, resume, alt, n, 0) == 77)
+        and change != 0
+    ):
         # The start codon is whole again, in frame with all that follows it.
         return _put_same(seq, origin, amino, 0, 1, out, at), at_k, at_a
     if cut < origin:
@@ -858,8 +883,10 @@ def _put_change(
             out_a[at_a] = 45
             at_a += 1
 
-    if k0 == 0 and initial and (
-        _residue(seq, origin, amino, cut, resume, alt, n, 0) != 77
+    if (
+        k0 == 0
+        and initial
+        and (_residue(seq, origin, amino, cut, resume, alt, n, 0) != 77)
     ):
         return _put(out, at, _START_P), at_k, at_a
 
@@ -875,9 +902,13 @@ def _put_change(
         k += 1
     if in_frame and not loses_stop:
         gone, come = k1 - k, k0 + n_new - k
-        while not premature and gone > 0 and come > 0 and _reference(
-            seq, origin, amino, k + gone - 1
-        ) == _residue(seq, origin, amino, cut, resume, alt, n, k + come - 1):
+        while (
+            not premature
+            and gone > 0
+            and come > 0
+            and _reference(seq, origin, amino, k + gone - 1)
+            == _residue(seq, origin, amino, cut, resume, alt, n, k + come - 1)
+        ):
             gone -= 1
             come -= 1
         if come == 0 and gone == 0:
@@ -955,9 +986,9 @@ def _describe(
 ) -> None:
     """Write the four texts of every allele.
 
-    ``which`` is the allele's place in ``spliced``; ``amino`` holds a row of letters for
-    transcripts that begin inside a codon and one for all others; ``edit`` is scratch for
-    the longest ALT.
+    ``which`` is the allele's place in ``spliced``; ``amino`` holds the letters of whole
+    transcripts, then of those that begin inside a codon; ``edit`` is scratch for the
+    longest ALT.
     """
     at_c, at_p, at_k, at_a = 0, 0, 0, 0
     for i in range(len(start)):
@@ -1011,8 +1042,10 @@ def _describe(
                 at_p = _put(out_p, at_p, _NONE_P)
             elif e < _NOWHERE:
                 head = e == (_LEFT_END if forward else _RIGHT_END) and low + 3 <= high
-                if head and models.phase[t] == 0 and (
-                    _reference(seq, low, letters, 0) == 77
+                if (
+                    head
+                    and models.phase[t] == 0
+                    and (_reference(seq, low, letters, 0) == 77)
                 ):
                     at_p = _put(out_p, at_p, _START_P)
                 else:
