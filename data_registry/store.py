@@ -932,14 +932,16 @@ def _to_arrow(values: pd.Series, sql_type: str) -> pa.Array:
 
 def _side_by_side(given: list[str], ours: list[str]) -> str:
     """Two name lists in two columns, the first twelve of each."""
+    left, right = ([_cut(name) for name in names[:12]] for names in (given, ours))
     rows = [("in the file", "in this workspace")]
-    rows += zip_longest(
-        *([_cut(name) for name in names[:12]] for names in (given, ours)), fillvalue=""
+    rows += zip_longest(left, right, fillvalue="")
+    more_given, more_ours = (
+        f"… {len(names) - 12} more" if len(names) > 12 else ""
+        for names in (given, ours)
     )
-    hidden = (max(len(given) - 12, 0), max(len(ours) - 12, 0))
-    if any(hidden):
-        rows.append(tuple(f"… {n} more" if n else "" for n in hidden))  # type: ignore[arg-type]
-    width = max(len(left) for left, _ in rows)
+    if more_given or more_ours:
+        rows.append((more_given, more_ours))
+    width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {left:<{width}}  {right}" for left, right in rows)
 
 

@@ -48,9 +48,15 @@ def write_genome(folder: Path) -> Path:
     return path
 
 
-def gff_text(names: Mapping[str, str] = {"chrI": "I", "chrII": "II"}) -> str:
+def gff_text(
+    names: Mapping[str, str] = {"chrI": "I", "chrII": "II"},  # noqa: B006
+    *,
+    shift: int = 0,
+) -> str:
+    """Return the genes as GFF3, each moved by ``shift`` bases."""
     rows = ["##gff-version 3"]
-    for gene, (contig, start, end) in GENES.items():
+    for gene, (contig, first, last) in GENES.items():
+        start, end = first + shift, last + shift
         place = f"{names.get(contig, contig)}\tx\t{{}}\t{start}\t{end}\t.\t"
         strand = "+" if gene.endswith("W") else "-"
         rows += [
