@@ -138,7 +138,7 @@ def add(
         if recipe is not None:
             read = read_recipe(recipe, root or recipe.parent)
             with step_reporter(recipe.name) as on_step:
-                outcomes = register_recipe(store, read, on_step, keep_going=True)
+                outcomes = register_recipe(store, read, on_step=on_step, keep_going=True)
             for outcome in outcomes:
                 if outcome.added is not None:
                     show_added(outcome.added)
@@ -268,7 +268,10 @@ def catalogue(
     if species is None:
         show_table(
             "species", ["key", "name", "assembly", "also called"],
-            [[s.key, s.latin, s.assembly, ", ".join(s.aliases)] for s in known.species],
+            [
+                [s.key, s.latin, s.assembly, ", ".join(s.aliases)]
+                for s in known.species.values()
+            ],
         )  # fmt: skip
         return
     chosen = known.find_species(species)
@@ -276,7 +279,7 @@ def catalogue(
         f"{chosen.latin}, {chosen.assembly}",
         ["key", "kind", "fetched", "licence", "address", "how checked"],
         [
-            [s.key, s.kind, "by default" if s.fetch else "on request", s.licence, s.url,
+            [s.key, s.kind, s.fetch, s.provider.licence, s.url,
              s.verified]
             for s in known.choose_sources(species, everything=True)
         ],
@@ -333,8 +336,8 @@ def fetch(
                     show_added(
                         store.add(
                             got.path, kind=source.kind, name=source.key,
-                            options=dict(source.options), licence=source.licence,
-                            citation=source.citation, on_step=on_step,
+                            options=dict(source.options), licence=source.provider.licence,
+                            citation=source.provider.citation, on_step=on_step,
                         )
                     )  # fmt: skip
     for source, error in report.failed:

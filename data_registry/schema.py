@@ -192,6 +192,17 @@ TABLES: dict[str, Table] = {
             genes=("gene_id",),
         ),
         _table(
+            "gene_signals",
+            "measured signals over genes that are not RNA (histone marks, accessibility)",
+            ("dataset", "VARCHAR", "name of the source"),
+            ("assay", "VARCHAR", "histone, accessibility, methylation, …"),
+            ("gene_id", "VARCHAR", "gene"),
+            ("sample_id", "VARCHAR", "sample"),
+            ("value", "DOUBLE", "in ``unit``"),
+            ("unit", "VARCHAR", "rpkm, rpm, counts, …"),
+            genes=("gene_id",),
+        ),
+        _table(
             "interactions",
             "gene–gene interactions",
             ("gene_a", "VARCHAR", "gene; regulator where directed"),

@@ -266,6 +266,10 @@ def _gene(
         "|| ' ' || any_value(unit) || ', highest ' || printf('%.3g', max(value)) || ' in ' || "
         "arg_max(sample_id, value) || ', ' || count(*) || ' samples' FROM expression "
         "WHERE gene_id = ? GROUP BY source_id, dataset ORDER BY ALL LIMIT 6",
+        "signal over the gene": "SELECT source_id, assay || ' (' || dataset || '): ' || "
+        "string_agg(sample_id || ' ' || printf('%.3g', value), ', ' ORDER BY sample_id)[:160] "
+        "FROM gene_signals WHERE gene_id = ? GROUP BY source_id, dataset, assay ORDER BY ALL "
+        "LIMIT 4",
         "divergence": "SELECT source_id, 'Ka/Ks ' || printf('%.3f', median(ka / ks)) || ', ' "
         "|| count(*) || ' orthologs' FROM orthologs WHERE gene_id = ? AND ks > 0 "
         "GROUP BY source_id ORDER BY ALL",

@@ -267,7 +267,7 @@ class Vcf:
         first = np.searchsorted(alleles.record, np.arange(len(keep)))
         last = np.searchsorted(alleles.record, np.arange(len(keep)), side="right")
         lines = [line for line in chunk.lines.split(b"\n") if line.strip()]
-        with pysam.BGZFile(str(path), "wb") as file:
+        with pysam.BGZFile(str(path), "wb", None) as file:
             for row, a, b in zip(
                 keep.tolist(), first.tolist(), last.tolist(), strict=True
             ):
@@ -302,7 +302,7 @@ class Vcf:
         fixed = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
         if header.samples or header.has_format:
             fixed += "\tFORMAT" + "".join(f"\t{name}" for name in header.samples)
-        with pysam.BGZFile(str(out), "wb") as compressed:
+        with pysam.BGZFile(str(out), "wb", None) as compressed:
             text = "\n".join([*head, fixed]) + "\n"
             compressed.write(text.encode("utf-8", "surrogateescape"))
         with out.open("r+b") as file:

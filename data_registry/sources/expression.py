@@ -139,6 +139,26 @@ def detect_expression(path: Path, head: bytes) -> bool:
 
 
 def parse_expression(request: Request) -> Parsed:
+    """Read expression values, or another signal over genes (``--option assay=histone``).
+
+    A signal that is not RNA goes into the table ``gene_signals``, so that it is never
+    taken for expression or co-expression.
+
+    Raises
+    ------
+    MalformedFileError, InputError, MissingOptionalError
+        As ``_parse_values``.
+    """
+    parsed = _parse_values(request)
+    assay = request.options.get("assay", "rna").lower()
+    if assay != "rna":
+        values = parsed.tables.pop("expression")
+        parsed.tables["gene_signals"] = values.assign(assay=assay)
+        parsed.notes.append(f"{assay} signal over genes, not expression")
+    return parsed
+
+
+def _parse_values(request: Request) -> Parsed:
     """Read expression values, told by content: matrix, triplets, sparse or ``.h5ad``.
 
     Matrices have a row a gene, unless ``--option orientation=samples``. Columns of text
@@ -666,8 +686,9 @@ KINDS = (
         meaning="expression: gene × sample tables, triplets, MatrixMarket, npz, h5ad",
         detect=detect_expression,
         parse=parse_expression,
-        tables=("expression", "samples"),
+        tables=("expression", "gene_signals", "samples"),
         options={
+            "assay": "rna (default), or what the signal is: histone, accessibility, …",
             "unit": f"{', '.join(UNITS)} (default: by header, comments, file name)",
             "orientation": "genes or samples: what the rows are (default: genes)",
             "blank": "value of an empty cell (Expression Atlas: 0; default: missing)",

@@ -287,3 +287,14 @@ def test_tables_of_this_shape_that_are_no_expression(tmp_path, name, text):
     assert not detect_expression(tmp_path / name, text.encode())
     rna = b"ID\tWT_1\nAT1G01010\t64\n"
     assert detect_expression(tmp_path / "PerGene_ChIP1RNA.txt", rna)
+
+
+def test_a_histone_signal_is_not_expression(tmp_path):
+    path = tmp_path / "marks.tsv"
+    path.write_text("gene_id\tH3K4me3\nG1\t2.5\n")
+    parsed = parse_expression(
+        Request(path, "marks", {"assay": "histone", "unit": "rpkm"})
+    )
+    assert "expression" not in parsed.tables
+    row = parsed.tables["gene_signals"].iloc[0]
+    assert (row["assay"], row["gene_id"], row["value"]) == ("histone", "G1", 2.5)
