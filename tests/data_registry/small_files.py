@@ -1,7 +1,7 @@
-"""One small file of every kind, on one small genome, with what must become of its rows.
+"""One small file of every kind, on one small genome, and what becomes of its rows.
 
-Each file holds at least one row that has no place (an unknown contig or gene, a position
-beyond a contig's end), so that its counts can be checked by hand.
+Each file holds a row that has no place, where it can (an unknown contig or gene, a
+place beyond a contig's end), so that its counts can be checked by hand.
 """
 
 import gzip
@@ -49,7 +49,7 @@ def write_genome(folder: Path) -> Path:
 
 
 def gff_text(
-    names: Mapping[str, str] = {"chrI": "I", "chrII": "II"},  # noqa: B006
+    names: Mapping[str, str] = {"chrI": "I", "chrII": "II"},
     *,
     shift: int = 0,
 ) -> str:
@@ -144,7 +144,7 @@ def cases(folder: Path) -> list[Case]:
         return path
 
     bgz = folder / "strains.vcf.gz"
-    with pysam.BGZFile(str(bgz), "w") as file:
+    with pysam.BGZFile(str(bgz), "w", None) as file:
         file.write(vcf_text().encode())
     zipped = folder / "cres.bed.gz"
     off, unknown = "chrIII\t990\t1010\tq\t5\t+\n", "chrX\t1\t9\tq\t5\t+\n"
@@ -186,7 +186,9 @@ def cases(folder: Path) -> list[Case]:
             "tf_sites", put("ABF1.bed", _bed_rows(12) + unknown), 13,
             {"unknown_contig": 1}, {"tf_sites": 12}, {"tf": "ABF1"},
         ),
-        Case("track", write_track(folder), 4, {"contig_without_value": 3}, {"tracks": 1}),
+        Case(
+            "track", write_track(folder), 4, {"contig_without_value": 3}, {"tracks": 1}
+        ),
         Case(
             "contacts",
             put("loops.bedpe", bedpe + "chrI\t0\t50\tchrQ\t0\t50\tz\t1\n"),
@@ -232,8 +234,9 @@ def cases(folder: Path) -> list[Case]:
             3, {"unknown_gene": 1}, {"expression": 4}, {"unit": "tpm"},
         ),
         Case(
-            "samples", put("samples.tsv", "sample\ttissue\tplot\ns1\tleaf\t1\ns2\troot\t2\n"), 2,
-            {}, {"samples": 2}, {"dataset": "tpm"},
+            "samples",
+            put("samples.tsv", "sample\ttissue\tplot\ns1\tleaf\t1\ns2\troot\t2\n"),
+            2, {}, {"samples": 2}, {"dataset": "tpm"},
         ),
         Case(
             "phenotypes", put("traits.tsv", "line\theight\na\t1.5\nb\t2.5\nc\tNA\n"), 3,
@@ -245,8 +248,9 @@ def cases(folder: Path) -> list[Case]:
             {"unknown_gene": 1}, {"gene_phenotypes": 1, "phenotypes": 1},
         ),
         Case(
-            "aliases", put("aliases.tsv", f"gene_id\tsymbol\n{genes[0]}\tTFC3\nno\tX\n"),
-            2, {"unknown_gene": 1}, {"gene_aliases": 1},
+            "aliases",
+            put("aliases.tsv", f"gene_id\tsymbol\n{genes[0]}\tTFC3\nno\tX\n"), 2,
+            {"unknown_gene": 1}, {"gene_aliases": 1},
         ),
         Case(
             "orthologs",
@@ -260,7 +264,8 @@ def cases(folder: Path) -> list[Case]:
             {"unknown_gene": 1}, {"gene_terms": 1, "terms": 1},
         ),
         Case(
-            "texts", put("texts.tsv", f"gene\ttext\n{genes[0]}\tSubunit\nno\tUnit\n"), 2,
+            "texts",
+            put("texts.tsv", f"gene\ttext\n{genes[0]}\tSubunit\nno\tUnit\n"), 2,
             {"unknown_gene": 1}, {"texts": 1},
         ),
         Case(
@@ -293,7 +298,7 @@ def rows_of(store: Store) -> dict[str, list[tuple[object, ...]]]:
 
 
 def files_in(workspace: Path) -> dict[str, str]:
-    """Return every file below the workspace but the registry itself, with its sha256."""
+    """Return every file below the workspace but the registry, with its sha256."""
     return {
         path.relative_to(workspace).as_posix(): hashlib.sha256(
             path.read_bytes()

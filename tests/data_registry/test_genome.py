@@ -1,4 +1,4 @@
-"""Genomes: letters by hand, all containers alike, and what may not pass for a genome."""
+"""Genomes: letters by hand, all containers alike, and what may not pass for one."""
 
 import bz2
 import gzip
@@ -70,7 +70,7 @@ def test_every_container_gives_the_same_genome(name, tmp_path):
     data = TEXT.encode()
     path = tmp_path / "g.dat"
     if name == "bgz":
-        with pysam.BGZFile(str(path), "w") as file:
+        with pysam.BGZFile(str(path), "w", None) as file:
             file.write(data)
     else:
         pack = {

@@ -35,7 +35,7 @@ def test_kinds_name_tables_that_exist():
 
 
 def test_unknown_kind_lists_the_known_ones():
-    with pytest.raises(InputError, match="no kind 'bam'.*annotation.*variants"):
+    with pytest.raises(InputError, match=r"no kind 'bam'.*annotation.*variants"):
         find_kind("bam")
 
 

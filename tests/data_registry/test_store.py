@@ -221,9 +221,9 @@ def test_unknown_genes_stop_a_file_with_both_lists(folder, store):
 
 def test_missing_layers_say_how_to_add_them(tmp_path):
     with open_store(tmp_path / "w", write=True) as store:
-        with pytest.raises(MissingLayerError, match="cisgraph add GENOME.fa"):
+        with pytest.raises(MissingLayerError, match=r"cisgraph add GENOME.fa"):
             store.genome()
-        with pytest.raises(MissingLayerError, match="cisgraph add GENOME.fa"):
+        with pytest.raises(MissingLayerError, match=r"cisgraph add GENOME.fa"):
             store.add(bed(tmp_path, *TEN))
         store.add(small_files.write_genome(tmp_path))
         with pytest.raises(MissingLayerError, match=r"cisgraph add GENES.gff3"):
@@ -343,17 +343,17 @@ def test_the_genome_stays_while_layers_lie_on_it(folder, store):
 def test_a_name_belongs_to_one_kind(folder, store):
     store.add(bed(folder, *TEN), name="thing")
     path = put(folder, "m.tsv", "gene_id\tsymbol\nYAL001C\tX\n")
-    with pytest.raises(InputError, match="registered as intervals; give .* --name"):
+    with pytest.raises(InputError, match=r"registered as intervals; give .* --name"):
         store.add(path, kind="aliases", name="thing")
 
 
 def test_an_unknown_source_lists_the_known_ones(store):
-    with pytest.raises(InputError, match="no source 'x'.*genome, genes"):
+    with pytest.raises(InputError, match=r"no source 'x'.*genome, genes"):
         store.remove("x")
 
 
 def test_options_are_checked_before_anything_is_read(folder, store):
-    with pytest.raises(InputError, match="has no option colour; it takes: .*sample"):
+    with pytest.raises(InputError, match=r"has no option colour; it takes: .*sample"):
         store.add(bed(folder, *TEN), options={"colour": "red"})
 
 
@@ -405,7 +405,7 @@ def test_an_empty_registry_says_what_to_do(tmp_path):
 
     duckdb.connect(str(tmp_path / "registry.duckdb")).close()
     with (
-        pytest.raises(WorkspaceError, match="cisgraph add GENOME.fa"),
+        pytest.raises(WorkspaceError, match=r"cisgraph add GENOME.fa"),
         open_store(tmp_path),
     ):
         pass
@@ -427,7 +427,7 @@ def test_a_failing_load_leaves_nothing(folder, store, monkeypatch):
 
 
 def test_dropping_counts_lines_not_rows():
-    """Six rows of three lines: line 1 keeps one, line 2 loses both, line 3 keeps all."""
+    """Six rows of three lines: line 1 keeps one, line 2 none, line 3 both."""
     table = pd.DataFrame({"gene_id": list("abcdef"), "_line": [1, 1, 2, 2, 3, 3]})
     parsed = Parsed({"gene_terms": table}, Tally(read=3))
     lost = {
