@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -24,6 +25,7 @@ from pysam.utils import SamtoolsError
 
 from data_registry.canonical_gff import decode_identifier
 from data_registry.errors import PlatformError
+from graph_builder.intervals import Spans, overlap_pairs
 from variant_effect.alleles import AlleleTable
 
 SO_TERMS: Mapping[str, str] = {
@@ -36,8 +38,8 @@ SO_TERMS: Mapping[str, str] = {
     "start_lost": "start_lost",
     "inframe_insertion": "inframe_insertion",
     "inframe_deletion": "inframe_deletion",
-    "inframe_altering": "protein_altering_variant",
     "missense": "missense_variant",
+    "inframe_altering": "protein_altering_variant",
     "splice_region": "splice_region_variant",
     "start_retained": "start_retained_variant",
     "stop_retained": "stop_retained_variant",
@@ -74,7 +76,8 @@ FLANK_BP = 5_000
 
 def so_term(short: str) -> str:
     """Turn one csq consequence (terms joined by ``&``) into SO terms, most severe first."""
-    terms = [SO_TERMS.get(part.lstrip("*"), part.lstrip("*")) for part in short.split("&")]
+    parts = dict.fromkeys(part.lstrip("*") for part in short.split("&"))
+    terms = [SO_TERMS.get(part, part) for part in parts]
     return "&".join(sorted(terms, key=lambda term: SEVERITY.get(term, 99)))
 
 
@@ -146,6 +149,69 @@ class GeneBlocks:
         return self.blocks.get(contig, [])[first:last]
 
 
+@dataclass(frozen=True, slots=True)
+class TranscriptSpans:
+    """Where the usable transcripts of one contig lie.
+
+    Parameters
+    ----------
+    spans, exons
+        Transcripts and their exons, each sorted by start; ``contig`` is 0 throughout.
+    owner
+        Index of each exon's transcript.
+    names
+        Transcripts' identifiers.
+    is_coding
+        Transcripts with a CDS.
+    strand
+        '+' or '-' of each transcript.
+    """
+
+    spans: Spans
+    exons: Spans
+    owner: NDArray[np.int64]
+    names: NDArray[np.object_]
+    is_coding: NDArray[np.bool_]
+    strand: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, transcripts: pd.DataFrame, exons: pd.DataFrame) -> "TranscriptSpans":
+        """Take rows of ``transcripts`` and of their exons in ``features``."""
+        rows = transcripts.sort_values(["start", "end", "transcript_id"])
+        parts = exons.sort_values(["start", "end", "transcript_id"])
+        at = pd.Index(rows["transcript_id"]).get_indexer(parts["transcript_id"])
+        return cls(
+            _spans(rows),
+            _spans(parts),
+            at.astype(np.int64),
+            rows["transcript_id"].to_numpy(object),
+            (rows["cds_length"].fillna(0) > 0).to_numpy(bool),
+            rows["strand"].to_numpy(object),
+        )
+
+    def at(self, asked: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return pairs (asked, transcript) that overlap, and whether in an exon."""
+        where, transcript = _pairs(asked, self.spans)
+        in_exon, exon = _pairs(asked, self.exons)
+        key = where * len(self.names) + transcript
+        return where, transcript, np.isin(key, in_exon * len(self.names) + self.owner[exon])
+
+
+def _spans(rows: pd.DataFrame) -> Spans:
+    start, end = rows["start"].to_numpy(np.int64), rows["end"].to_numpy(np.int64)
+    return Spans(np.zeros(len(rows), np.int64), start, end)
+
+
+def _pairs(asked: Spans, held: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Overlaps with sorted intervals, of which only those near to ``asked`` are looked at."""
+    reach = int((held.end - held.start).max(initial=0))
+    low = int(np.searchsorted(held.start, asked.start.min() - reach))
+    high = int(np.searchsorted(held.start, asked.end.max(), side="right"))
+    near = Spans(held.contig[low:high], held.start[low:high], held.end[low:high])
+    left, right = overlap_pairs(asked, near)
+    return left, right + low
+
+
 @dataclass(slots=True)
 class Consequences:
     """The most severe consequence of each allele, and all others.
@@ -193,6 +259,8 @@ class ConsequenceCaller:
         Names of the genes in ``spans``.
     codon_tables
         Contig to number of its genetic code, where it is not the standard one.
+    transcripts
+        Contig to its transcripts and exons, for what csq leaves unnamed.
     """
 
     fasta: Path
@@ -203,6 +271,7 @@ class ConsequenceCaller:
     gene_ids: Sequence[str]
     symbols: Mapping[str, str] = field(default_factory=dict)
     codon_tables: Mapping[str, int] = field(default_factory=dict)
+    transcripts: Mapping[str, TranscriptSpans] = field(default_factory=dict)
 
     def call(self, alleles: AlleleTable) -> Consequences:
         """Call every scored small allele; others get ''.
@@ -219,9 +288,11 @@ class ConsequenceCaller:
             return found
         codes = np.array([self.codon_tables.get(name, 1) for name in alleles.contigs])
         for code in np.unique(codes[alleles.contig[rows]]).tolist():
-            entries = self._run(alleles, rows[codes[alleles.contig[rows]] == code], code)
+            part = rows[codes[alleles.contig[rows]] == code]
+            entries = self._run(alleles, part, code)
             if len(entries["allele"]):
-                self._choose(entries, found)
+                named = _one_entry_a_transcript(entries)
+                self._choose(self._with_introns(named, alleles, part), found)
         self._place_outside(alleles, rows, found)
         return found
 
@@ -278,6 +349,67 @@ class ConsequenceCaller:
                 blocks[block] = None
         path.write_text("##gff-version 3\n" + "".join(blocks))
         return len(blocks)
+
+    def _with_introns(
+        self, entries: dict[str, Any], alleles: AlleleTable, rows: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        """Add introns and non-coding transcripts by name.
+
+        csq says ``intron`` once a gene and ``non_coding`` for the whole span of a
+        transcript, names neither, and says nothing of them where another transcript has
+        an exon.
+        """
+        tr_code, transcripts = entries["transcript"]
+        code_of = {name: code for code, name in enumerate(transcripts)}
+        known = entries["allele"] * (len(transcripts) + 1) + tr_code
+        added: dict[str, list[Any]] = {
+            name: [] for name in ("allele", "term", "transcript", "biotype", "strand")
+        }
+        asked = np.zeros(len(alleles), dtype=bool)
+        asked[rows] = True
+        for contig, index in alleles.by_contig(asked):
+            held = self.transcripts.get(contig)
+            if held is None:
+                continue
+            zero = np.zeros(len(index), np.int64)
+            at, which, in_exon = held.at(Spans(zero, alleles.start[index], alleles.end[index]))
+            names = held.names[which]
+            distinct, code = np.unique(which, return_inverse=True)
+            there = np.array(
+                [code_of.get(name, len(transcripts)) for name in held.names[distinct]], np.int64
+            )
+            is_new = ~np.isin(index[at] * (len(transcripts) + 1) + there[code], known)
+            is_new &= ~(held.is_coding[which] & in_exon)
+            which, names = which[is_new], names[is_new]
+            added["allele"].append(index[at][is_new])
+            added["term"].append(np.where(in_exon[is_new], "non_coding", "intron").astype(object))
+            added["transcript"].append(names)
+            added["strand"].append(held.strand[which])
+            added["biotype"].append(
+                np.where(held.is_coding[which], "protein_coding", "misc_RNA").astype(object)
+            )
+        if not any(map(len, added["allele"])):
+            return entries
+        new = {name: np.concatenate(parts) for name, parts in added.items()}
+        unnamed = np.array([name == "" for name in transcripts])[tr_code]
+        keep = np.flatnonzero(~(unnamed & np.isin(entries["allele"], new["allele"])))
+
+        def extended(name: str) -> tuple[NDArray[np.int64], list[str]]:
+            codes, words = entries[name]
+            code, distinct = pd.factorize(new[name])
+            at = {word: i for i, word in enumerate(words)}
+            fresh = [word for word in distinct if word not in at]
+            at |= {word: len(words) + i for i, word in enumerate(fresh)}
+            mapped = np.array([at[word] for word in distinct], np.int64)[code]
+            return np.r_[codes[keep], mapped], [*words, *fresh]
+
+        blank = pa.array([""] * len(new["allele"]), pa.string())
+        protein = entries["protein"].take(pa.array(keep)).cast(pa.string())
+        return {
+            "allele": np.r_[entries["allele"][keep], new["allele"]],
+            "protein": pa.concat_arrays([protein, blank]),
+            **{name: extended(name) for name in ("term", "transcript", "biotype", "strand")},
+        }
 
     def _choose(self, entries: dict[str, Any], found: Consequences) -> None:
         """Keep the most severe entry of each allele; list the others."""
@@ -479,6 +611,42 @@ def _empty(n: int) -> Consequences:
         blank(), blank(), blank(), blank(), blank(), blank(), blank(), blank(),
         np.full(n, -1, dtype=np.int64),
     )  # fmt: skip
+
+
+def _one_entry_a_transcript(entries: dict[str, Any]) -> dict[str, Any]:
+    """Join csq's entries on one allele and transcript, e.g. missense and splice_region.
+
+    The entry with an amino-acid change stays, with the terms of all.
+    """
+    allele = entries["allele"]
+    tr_code, transcripts = entries["transcript"]
+    key = allele * len(transcripts) + tr_code
+    silent = pc.equal(entries["protein"], "").to_numpy(zero_copy_only=False)
+    order = np.lexsort((silent, key))
+    first = np.r_[True, key[order][1:] != key[order][:-1]]
+    if first.all():
+        return entries
+    term_code, terms = entries["term"]
+    term_code, terms = term_code.copy(), list(terms)
+    code_of = {term: code for code, term in enumerate(terms)}
+    owner = order[first][np.cumsum(first) - 1]
+    for i, kept in zip(order[~first].tolist(), owner[~first].tolist(), strict=True):
+        term = f"{terms[term_code[kept]]}&{terms[term_code[i]]}"
+        if term not in code_of:
+            code_of[term] = len(terms)
+            terms.append(term)
+        term_code[kept] = code_of[term]
+    keep = np.sort(order[first])
+
+    def coded(pair: tuple[NDArray[np.int64], list[str]]) -> tuple[NDArray[np.int64], list[str]]:
+        return pair[0][keep], pair[1]
+
+    return {
+        "allele": allele[keep],
+        "term": (term_code[keep], terms),
+        "protein": entries["protein"].take(pa.array(keep)),
+        **{name: coded(entries[name]) for name in ("transcript", "biotype", "strand")},
+    }
 
 
 def _no_entries() -> dict[str, Any]:

@@ -7,6 +7,7 @@ and the code's version, so a changed source is never answered with an old model.
 
 import hashlib
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_registry.canonical_gff import write_canonical_gff
+from data_registry.canonical_gff import decode_identifier, write_canonical_gff
 from data_registry.contigs import ContigNames
 from data_registry.genome import Genome
 from data_registry.normalisation import Alleles, normalise
@@ -28,7 +29,11 @@ from data_registry.translation import parse_codon_tables
 from data_registry.workspace import Workspace
 from graph_builder.manifest import current_graph
 from variant_effect.alleles import SMALL, AlleleTable
-from variant_effect.consequences import ConsequenceCaller, GeneBlocks
+from variant_effect.consequences import (
+    ConsequenceCaller,
+    GeneBlocks,
+    TranscriptSpans,
+)
 from variant_effect.markov import Background, MarkovModel
 from variant_effect.scorers.base import Material
 from variant_effect.scorers.markov import background_class
@@ -155,6 +160,20 @@ def make_caller(
             np.where(ordered["strand"] == "-", -1, 1).astype(np.int8),
             ordered.index.to_numpy(np.int64),
         )
+    usable = _transcripts_in(gff)
+    rows = connection.execute(
+        "SELECT transcript_id, contig, start, \"end\", strand, cds_length FROM transcripts"
+    ).df()
+    parts = connection.execute(
+        "SELECT transcript_id, contig, start, \"end\" FROM features WHERE kind = 'exon'"
+    ).df()
+    rows = rows[rows["transcript_id"].isin(usable)]
+    parts = parts[parts["transcript_id"].isin(usable)]
+    exons_of = dict(iter(parts.groupby("contig")))
+    held = {
+        str(contig): TranscriptSpans.of(group, exons_of.get(contig, parts.iloc[:0]))
+        for contig, group in rows.groupby("contig", sort=True)
+    }
     canonical = transcripts.loc[transcripts["is_canonical"].fillna(False).astype(bool)]
     return ConsequenceCaller(
         fasta=genome.path,
@@ -167,7 +186,14 @@ def make_caller(
         gene_ids=genes["gene_id"].tolist(),
         symbols=dict(zip(genes["gene_id"], genes["symbol"].fillna(""), strict=True)),
         codon_tables=codon_tables,
+        transcripts=held,
     )
+
+
+def _transcripts_in(gff: Path) -> set[str]:
+    """Identifiers of the transcripts that the canonical GFF holds."""
+    found = re.findall(r"ID=transcript:([^;\n]+)", gff.read_text())
+    return {decode_identifier(name) for name in found}
 
 
 def table_of(contig: str, genome: Genome, minimal: Alleles) -> AlleleTable:

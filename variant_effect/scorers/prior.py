@@ -160,7 +160,8 @@ def _consequence_term(consequences: Consequences) -> np.ndarray:
     term = weight[codes].astype(np.float64)
     near = consequences.distance > 0
     term[near] *= np.exp(-consequences.distance[near] / _FADE_BP)
-    missense = consequences.term == "missense_variant"
+    is_missense = np.array([str(t).startswith("missense_variant") for t in terms] or [False])
+    missense = is_missense[codes]
     changes, distinct = pd.factorize(consequences.protein[missense])
     table = np.array([_missense_weight(str(change)) for change in distinct] or [0.0])
     term[missense] = table[changes]
