@@ -33,8 +33,9 @@ INSERT INTO genes (gene_id, symbol, contig, start, "end", strand) VALUES
     ('A', 'alpha', 'chrI', 1000, 1600, '+'),
     ('B', NULL, 'chrI', 2000, 2300, '-'), ('C', NULL, 'chrI', 3000, 3500, '-'),
     ('D', NULL, 'chrII', 500, 800, '+');
-INSERT INTO transcripts (transcript_id, gene_id, contig, start, "end", strand, is_canonical) VALUES
-    ('A.1', 'A', 'chrI', 1000, 1600, '+', TRUE),
+INSERT INTO transcripts
+    (transcript_id, gene_id, contig, start, "end", strand, is_canonical)
+    VALUES ('A.1', 'A', 'chrI', 1000, 1600, '+', TRUE),
     ('B.1', 'B', 'chrI', 2000, 2300, '-', TRUE),
     ('C.1', 'C', 'chrI', 3000, 3500, '-', TRUE),
     ('D.1', 'D', 'chrII', 500, 800, '+', TRUE);
