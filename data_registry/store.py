@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import zip_longest
@@ -851,12 +851,20 @@ def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
     try:
         if write:
             _make_tables(connection)
-            _sweep(workspace, connection)
-        elif not _holds_tables(connection):
+        columns = _manifest_columns(connection)
+        if not columns:
             raise WorkspaceError(
                 f"{workspace.registry} holds no registry yet; add a genome first: "
                 f"'cisgraph add GENOME.fa --workspace {path}'"
             )
+        if columns != {field.name for field in fields(Source)}:
+            raise WorkspaceError(
+                f"{workspace.registry} was written by another version of cisgraph; "
+                "open it with that version, or register the sources again in a new "
+                "workspace"
+            )
+        if write:
+            _sweep(workspace, connection)
         yield Store(workspace, connection)
     except _DAMAGE as error:
         raise WorkspaceError(
@@ -888,11 +896,11 @@ def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("COMMIT")
 
 
-def _holds_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+def _manifest_columns(connection: duckdb.DuckDBPyConnection) -> set[str]:
     found = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE table_name = 'sources'"
-    ).fetchone()
-    return found is not None
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = 'sources'"
+    ).fetchall()
+    return {name for (name,) in found}
 
 
 def _sweep(workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
@@ -910,7 +918,7 @@ def _sweep(workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         for file in folder.iterdir():
-            if file.name not in known[folder.name]:
+            if file.is_file() and file.name not in known[folder.name]:
                 file.unlink()
 
 

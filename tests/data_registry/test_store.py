@@ -395,6 +395,7 @@ def test_the_writers_leftovers_are_swept(folder):
     (workspace / "sources" / ("0" * 64) / "x.bed").write_text("x")
     known = next(p for p in (workspace / "sources").iterdir() if p.name[:3] != "000")
     (known / ".writing-abc").write_text("half")
+    (known / "folder").mkdir()
     with open_store(workspace, write=True) as store:
         assert store.verify() == []
     assert files_in(workspace) == before
@@ -409,6 +410,21 @@ def test_an_empty_registry_says_what_to_do(tmp_path):
         open_store(tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_registry_of_another_version_is_told(write, folder):
+    import duckdb
+
+    with duckdb.connect(str(folder / "w" / "registry.duckdb")) as connection:
+        connection.execute("ALTER TABLE sources DROP COLUMN notes")
+    before = files_in(folder / "w")
+    with (
+        pytest.raises(WorkspaceError, match="written by another version"),
+        open_store(folder / "w", write=write),
+    ):
+        pass
+    assert files_in(folder / "w") == before
 
 
 def test_a_failing_load_leaves_nothing(folder, store, monkeypatch):
