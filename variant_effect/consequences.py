@@ -36,6 +36,9 @@ SO_TERMS: Mapping[str, str] = {
     "frameshift": "frameshift_variant",
     "stop_lost": "stop_lost",
     "start_lost": "start_lost",
+    "transcript_amplification": "transcript_amplification",
+    "feature_elongation": "feature_elongation",
+    "feature_truncation": "feature_truncation",
     "inframe_insertion": "inframe_insertion",
     "inframe_deletion": "inframe_deletion",
     "missense": "missense_variant",
@@ -61,6 +64,7 @@ SEVERITY: Mapping[str, int] = {term: i for i, term in enumerate(SO_TERMS.values(
 _HIGH = {
     "transcript_ablation", "splice_acceptor_variant", "splice_donor_variant",
     "stop_gained", "frameshift_variant", "stop_lost", "start_lost",
+    "transcript_amplification", "feature_elongation", "feature_truncation",
 }  # fmt: skip
 _MODERATE = {
     "inframe_insertion", "inframe_deletion", "protein_altering_variant", "missense_variant",

@@ -5,6 +5,7 @@ together than alone. Where genotypes are phased, haploid or homozygous, ``bcftoo
 walks every haplotype through every transcript and reports such groups.
 """
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ class JointCaller:
         empty = {name: pa.nulls(n, pa.string()) for name in _COLUMNS}
         if not lines or table is None:
             return empty
-        genotypes = read_genotypes(lines)
+        n_alts = pc.count_substring(table["ALT"], ",").to_numpy() + 1
+        genotypes = read_genotypes(lines, n_alts)
         if genotypes is None or len(genotypes[0]) != len(table):
             return empty
         codes, terms = _factorised(consequences.term)
@@ -171,10 +173,18 @@ class JointCaller:
                         found.setdefault(i, set()).add(group)
 
 
-def read_genotypes(lines: bytes) -> tuple[pa.Array, int] | None:
-    """Return the GT columns of each record joined by tabs, and the number of samples.
+def read_genotypes(lines: bytes, n_alts: np.ndarray) -> tuple[pa.Array, int] | None:
+    """Return the GT columns of each record joined by tabs, and the number of columns.
 
-    None where the records have no samples or GT is not their first FORMAT field.
+    A record whose first FORMAT field is not GT has none called. None where that is so of
+    all, or the records have no samples.
+
+    Parameters
+    ----------
+    lines
+        The records.
+    n_alts
+        How many ALTs each has; a genotype that names another is not called.
     """
     n_columns = lines.split(b"\n", 1)[0].rstrip(b"\r").count(b"\t") + 1
     n_samples = n_columns - 9
@@ -193,17 +203,55 @@ def read_genotypes(lines: bytes) -> tuple[pa.Array, int] | None:
         ),
     ).combine_chunks()  # fmt: skip
     formats = pc.unique(table["c8"]).to_pylist()
-    if not all(f == "GT" or f.startswith("GT:") for f in formats):
+    given = [f for f in formats if f == "GT" or f.startswith("GT:")]
+    if not given:
         return None
+    without = pc.invert(pc.is_in(table["c8"], pa.array(given)))
     columns = []
     for name in names[9:]:
         column = table[name]
         if formats != ["GT"]:
             column = pc.replace_substring_regex(column, "[:\r].*", "")
-        columns.append(column.combine_chunks())
+        if len(given) < len(formats):
+            column = pc.if_else(without, ".", column)
+        columns += _columns_for_csq(column.combine_chunks(), n_alts)
     if len(columns) == 1:
         return columns[0], 1
-    return pc.binary_join_element_wise(*columns, "\t"), n_samples
+    return pc.binary_join_element_wise(*columns, "\t"), len(columns)
+
+
+_GENOTYPE = re.compile(r"[|/]?((\.|\d{1,4})([|/](\.|\d{1,4}))*)")
+
+
+def _columns_for_csq(column: pa.Array, n_alts: np.ndarray) -> list[pa.Array]:
+    """Return one sample's genotypes in one column, or in one a haplotype.
+
+    Genotypes that are malformed or name an ALT that is not there become ``.``: csq ends
+    the whole process at the latter. Beyond two copies csq skips the record, so every
+    haplotype becomes a haploid sample; where the phase is unknown it has no allele.
+    """
+    encoded = column.dictionary_encode()
+    index = encoded.indices.to_numpy(zero_copy_only=False)
+    found = [_GENOTYPE.fullmatch(cell) for cell in encoded.dictionary.to_pylist()]
+    cells = [match[1] if match else "." for match in found]
+    copies = [re.split(r"[|/]", cell) for cell in cells]
+    highest = np.array(
+        [max((int(k) for k in row if k != "."), default=0) for row in copies], np.int64
+    )
+    bad = pa.array(highest[index] > n_alts)
+    ploidy = max(map(len, copies), default=1)
+    if ploidy <= 2:
+        kept = [cells]
+    else:
+        known = [
+            row if "/" not in cell or len(set(row)) == 1 else ["."] * len(row)
+            for row, cell in zip(copies, cells, strict=True)
+        ]
+        kept = [[row[k] if k < len(row) else "." for row in known] for k in range(ploidy)]
+    return [
+        pc.if_else(bad, ".", pa.array(values, pa.string()).take(encoded.indices))
+        for values in kept
+    ]
 
 
 def _alts_by_record(alleles: AlleleTable, record: np.ndarray) -> pa.Array:
@@ -215,7 +263,8 @@ def _alts_by_record(alleles: AlleleTable, record: np.ndarray) -> pa.Array:
     )
     lists = pa.ListArray.from_arrays(
         pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32)),
-        alleles.alt.take(pa.array(rows)),
+        # csq takes whatever else stands there, such as a breakend, for bases.
+        pc.if_else(pa.array(alleles.small), alleles.alt, "*").take(pa.array(rows)),
     )
     return pc.binary_join(lists, ",")
 

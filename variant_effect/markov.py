@@ -829,7 +829,8 @@ def _random_changes(
         drawn = np.arange(3 * length)
     else:  # one from each of n equal stretches
         places = (np.arange(n_snv) + rng.random(n_snv)) * (3 * length / max(n_snv, 1))
-        drawn = np.unique(places.astype(np.int64).clip(max=3 * length - 1))
+        drawn = places.astype(np.int64).clip(max=3 * length - 1)
+        drawn = drawn[np.diff(drawn, prepend=-1) > 0]  # they ascend
     at, step = np.divmod(drawn, 3)
     at, step = at[codes[at] < 4], step[codes[at] < 4]
     snv_start = at.astype(np.int64)

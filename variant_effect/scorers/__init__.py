@@ -14,6 +14,7 @@ from variant_effect.scorers.markov import MarkovScorer
 from variant_effect.scorers.motif import MotifScorer
 from variant_effect.scorers.prior import PriorScorer
 from variant_effect.scorers.regulatory import RegulatoryScorer
+from variant_effect.scorers.structural import StructuralScorer
 from variant_effect.scorers.tables import TableScorer
 
 ALL: tuple[type[Scorer], ...] = (
@@ -25,6 +26,7 @@ ALL: tuple[type[Scorer], ...] = (
     GwasScorer,
     TableScorer,
     GeneScorer,
+    StructuralScorer,
     PriorScorer,
 )
 """In this order: the prior reads the columns of those before it."""
