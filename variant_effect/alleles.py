@@ -131,12 +131,14 @@ class AlleleTable:
     @property
     def scored(self) -> NDArray[np.bool_]:
         """Alleles that carry a score."""
-        return self.status == 0
+        found: NDArray[np.bool_] = self.status == 0
+        return found
 
     @property
     def small(self) -> NDArray[np.bool_]:
         """Scored alleles spelled out in bases."""
-        return self.scored & (self.lane == SMALL)
+        found: NDArray[np.bool_] = self.scored & (self.lane == SMALL)
+        return found
 
     def by_contig(self, rows: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.int64]]]:
         """Return ``(contig, indices)`` of the chosen alleles, contig by contig."""
@@ -473,7 +475,8 @@ def _check_reference(alleles: AlleleTable, genome: Genome) -> None:
 
 def _normalise(alleles: AlleleTable, genome: Genome) -> None:
     n = len(alleles)
-    parts: list[tuple[NDArray[np.int64], Strings, Strings, Strings, Strings]] = []
+    rows: list[NDArray[np.int64]] = []
+    spelled: list[tuple[Strings, Strings, Strings, Strings]] = []
     for name, index in alleles.by_contig(alleles.small):
         done = normalise(
             genome.contig(name),
@@ -484,16 +487,18 @@ def _normalise(alleles: AlleleTable, genome: Genome) -> None:
         alleles.start[index] = done.minimal.start
         alleles.norm_start[index] = done.vcf.start
         alleles.end[index] = done.minimal.start + done.minimal.ref.lengths
-        parts.append(
-            (index, done.minimal.ref, done.minimal.alt, done.vcf.ref, done.vcf.alt)
+        rows.append(index)
+        spelled.append(
+            (done.minimal.ref, done.minimal.alt, done.vcf.ref, done.vcf.alt)
         )
-    if not parts:
+    if not rows:
         return
-    order = np.concatenate([part[0] for part in parts])
+    order = np.concatenate(rows)
     place = np.full(n, len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     joined = [
-        _append_empty([part[i] for part in parts]).take(place) for i in range(1, 5)
+        _append_empty([strings[i] for strings in spelled]).take(place)
+        for i in range(4)
     ]
     alleles.min_ref, alleles.min_alt, alleles.norm_ref, alleles.norm_alt = joined
 

@@ -251,12 +251,12 @@ def _fit(genome: Genome, caller: ConsequenceCaller, folder: Path) -> None:
 
 def _write_models(store: Store, genome: Genome, folder: Path) -> None:
     db = store.connection
-    tables = [
+    genes, transcripts, features = (
         db.execute(f"SELECT * EXCLUDE source_id FROM {name}").df()  # noqa: S608
         for name in ("genes", "transcripts", "features")
-    ]
+    )
     left_out = write_canonical_gff(
-        *tables, {name: name for name in genome}, folder / GFF_FILE
+        genes, transcripts, features, {name: name for name in genome}, folder / GFF_FILE
     )
     left_out.to_csv(folder / LEFT_OUT_FILE, sep="\t", index=False)
 

@@ -159,9 +159,12 @@ def read_regions(
         parsed = parse_intervals(
             Request(require_file(bed), bed.stem, {"interval_kind": "cre"})
         )
+        table = parsed.tables["intervals"]
         regions += [
-            Region(row.contig, int(row.start), int(row.end))
-            for row in parsed.tables["intervals"].itertuples()
+            Region(str(contig), int(start), int(end))
+            for contig, start, end in zip(
+                table["contig"], table["start"], table["end"], strict=True
+            )
         ]
     own = prepared.contig_names.resolve({r.contig for r in regions})
     unknown = sorted(name for name, found in own.items() if found is None)

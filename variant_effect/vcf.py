@@ -5,12 +5,13 @@ text is split here and not by htslib because a fault must be reported with its l
 htslib repairs or drops some malformed records silently; BCF goes through cyvcf2.
 """
 
+import io
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from data_registry.contigs import ContigNames
 from data_registry.errors import MalformedFileError
@@ -230,22 +231,21 @@ def _joined(lines: list[bytes]) -> bytes:
     return b"".join(lines)
 
 
-def _open_records(path: Path) -> BinaryIO:
+def _open_records(path: Path) -> io.BufferedReader:
     if str(path) == "-":
         return _open_stdin()
     head = _peek(path)
     if head.startswith(_BCF_MAGIC):
         return _bcf_as_text(path)
-    return open_binary(path)  # type: ignore[return-value]
+    return open_binary(path)
 
 
-def _open_stdin() -> BinaryIO:
+def _open_stdin() -> io.BufferedReader:
     import gzip
-    import io
 
-    raw = sys.stdin.buffer
+    raw = cast("io.BufferedReader", sys.stdin.buffer)
     if raw.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw))  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw))
     return raw
 
 
@@ -254,10 +254,8 @@ def _peek(path: Path) -> bytes:
         return file.read(4)
 
 
-def _bcf_as_text(path: Path) -> BinaryIO:
+def _bcf_as_text(path: Path) -> io.BufferedReader:
     """Stream a BCF's records as VCF text, through cyvcf2."""
-    import io
-
     from cyvcf2 import VCF
 
     reader = VCF(str(path))

@@ -66,7 +66,7 @@ class GeneScorer:
     ) -> dict[str, pa.Array]:
         """Look up the gene of the most severe consequence."""
         codes, genes = pd.factorize(consequences.gene)
-        at = self.table.index.get_indexer(genes)
+        at = self.table.index.get_indexer(pd.Index(genes))
         row = (
             np.where(codes >= 0, at[codes], -1)
             if len(genes)

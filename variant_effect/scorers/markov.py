@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_registry.genome import Genome
 from data_registry.normalisation import Alleles
@@ -79,7 +80,7 @@ class MarkovScorer:
             )
             codes, terms = pd.factorize(consequences.term[index])
             merged, names = _merge(codes, terms)
-            classes = pd.Categorical.from_codes(merged, categories=names)
+            classes = pd.Categorical.from_codes(merged, categories=pd.Index(names))
             percentile[index], level[index] = self.background.percentile(
                 scores, classes, allele_contexts(contig, minimal)
             )
@@ -94,7 +95,9 @@ class MarkovScorer:
         }
 
 
-def _merge(codes: np.ndarray, terms: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _merge(
+    codes: np.ndarray, terms: np.ndarray
+) -> tuple[NDArray[np.int64], list[str]]:
     """Map codes of full terms to codes of their classes."""
     classes = [background_class(str(term)) for term in terms]
     names = sorted(set(classes))

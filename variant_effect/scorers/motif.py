@@ -121,4 +121,5 @@ def _strongest(hits: AlleleHits) -> np.ndarray:
     first = np.r_[True, allele[1:] != allele[:-1]]
     chosen = order[first]
     changed = (hits.change[chosen] != 0) | (size[chosen] > 0)
-    return chosen[changed]
+    found: np.ndarray = chosen[changed]
+    return found

@@ -179,7 +179,7 @@ def _missense_weight(change: str) -> float:
 @cache
 def _exchange_weight(old: str, new: str) -> float:
     """0.15 for the mildest exchange (BLOSUM62 4), 0.55 for the harshest (-4)."""
-    matrix = substitution_matrices.load("BLOSUM62")
+    matrix = substitution_matrices.load("BLOSUM62")  # type: ignore[no-untyped-call]
     if len(old) != 1 or len(new) != 1 or not {old, new} <= set(matrix.alphabet):
         return WEIGHTS["missense_variant"]
     return 0.35 - 0.05 * min(max(float(matrix[old, new]), -4.0), 4.0)
