@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import duckdb
 import numpy as np
@@ -80,7 +80,9 @@ class MarkovScorer:
             )
             codes, terms = pd.factorize(consequences.term[index])
             merged, names = _merge(codes, terms)
-            classes = pd.Categorical.from_codes(merged, categories=pd.Index(names))
+            classes: Any = pd.Categorical.from_codes(
+                merged, categories=pd.Index(names)
+            )
             percentile[index], level[index] = self.background.percentile(
                 scores, classes, allele_contexts(contig, minimal)
             )
