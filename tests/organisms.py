@@ -159,7 +159,13 @@ def gff_text() -> str:
             done = 0
             for a, b in parts:
                 phase = -done % 3
-                row("CDS", a, b, phase, f"ID=CDS:{model.name};Parent=transcript:{model.name}")
+                row(
+                    "CDS",
+                    a,
+                    b,
+                    phase,
+                    f"ID=CDS:{model.name};Parent=transcript:{model.name}",
+                )
                 done += b - a
     return "\n".join(lines) + "\n"
 
@@ -170,6 +176,7 @@ def fasta_text() -> str:
 
 def motif_text() -> str:
     """MEME file with the word of ``MOTIF`` as one motif, TFX, and a second, AT-rich one."""
+
     def matrix(name, tf, word):
         rows = "\n".join(
             " ".join("0.91" if base == letter else "0.03" for letter in "ACGT")
@@ -198,7 +205,10 @@ def other(letter: str) -> str:
 
 
 def vcf_text(
-    records: Sequence[Sequence[object]], *, samples: Sequence[str] = (), header: Sequence[str] = ()
+    records: Sequence[Sequence[object]],
+    *,
+    samples: Sequence[str] = (),
+    header: Sequence[str] = (),
 ) -> str:
     """A VCF of rows ``(chrom, pos, ref, alt[, info[, genotypes…]])``."""
     lines = ["##fileformat=VCFv4.2", *header]
@@ -216,7 +226,9 @@ def vcf_text(
     return "\n".join(lines) + "\n"
 
 
-def snv(contig: str, position: int, alt: str | None = None) -> tuple[str, int, str, str]:
+def snv(
+    contig: str, position: int, alt: str | None = None
+) -> tuple[str, int, str, str]:
     """A record of one changed base; REF is what the genome reads."""
     ref = base(contig, position)
     return contig, position, ref, alt or other(ref)

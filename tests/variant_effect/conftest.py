@@ -66,7 +66,9 @@ def score_lines(engine: Engine, lines: bytes) -> pd.DataFrame:
 def score(engine: Engine) -> Score:
     """Score rows ``(chrom, pos, ref, alt[, info[, genotypes…]])``; one row an allele."""
 
-    def run(records: Sequence[Sequence[object]], samples: Sequence[str] = ()) -> pd.DataFrame:
+    def run(
+        records: Sequence[Sequence[object]], samples: Sequence[str] = ()
+    ) -> pd.DataFrame:
         return score_lines(engine, records_of(vcf_text(records, samples=samples)))
 
     return run

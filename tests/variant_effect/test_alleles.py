@@ -108,7 +108,9 @@ def test_status_of(name: str, genome: Genome) -> None:
 
 
 def test_every_status_is_reached_and_explained() -> None:
-    assert {word for _, words in RECORDS.values() for word in words.split()} == set(STATUSES)
+    assert {word for _, words in RECORDS.values() for word in words.split()} == set(
+        STATUSES
+    )
     assert set(STATUS_MEANINGS) == set(STATUSES)
 
 
@@ -123,7 +125,9 @@ def test_batch_mates_and_order_do_not_change_a_status(genome: Genome) -> None:
 
 
 def test_alts_are_numbered_within_their_record(genome: Genome) -> None:
-    alleles = read(genome, snv("chr1", 101), ("chr1", 102, base("chr1", 102), "*,.,<*>"))
+    alleles = read(
+        genome, snv("chr1", 101), ("chr1", 102, base("chr1", 102), "*,.,<*>")
+    )
     assert alleles.record.tolist() == [0, 1, 1, 1]
     assert alleles.alt_index.tolist() == [1, 1, 2, 3]
 
@@ -146,7 +150,11 @@ def test_alts_are_numbered_within_their_record(genome: Genome) -> None:
 def test_normal_form_by_hand(genome: Genome, record, start, ref, alt, vcf) -> None:
     alleles = read(genome, record)
     assert statuses(alleles) == ["scored"]
-    assert (alleles.start[0], alleles.min_ref[0], alleles.min_alt[0]) == (start, ref, alt)
+    assert (alleles.start[0], alleles.min_ref[0], alleles.min_alt[0]) == (
+        start,
+        ref,
+        alt,
+    )
     assert (alleles.norm_start[0] + 1, alleles.norm_ref[0], alleles.norm_alt[0]) == vcf
     assert alleles.end[0] == start + len(ref)
 
@@ -171,8 +179,16 @@ def test_extent_of_symbolic_alleles(genome: Genome, alt, info, end) -> None:
 
 
 def test_regions_keep_records_whose_ref_overlaps(genome: Genome) -> None:
-    rows = [snv("chr1", p) for p in (100, 101, 200, 201)] + [snv("chr2", 150), snv("1", 150)]
-    deletion = ("chr1", 98, "".join(base("chr1", p) for p in range(98, 102)), base("chr1", 98))
+    rows = [snv("chr1", p) for p in (100, 101, 200, 201)] + [
+        snv("chr2", 150),
+        snv("1", 150),
+    ]
+    deletion = (
+        "chr1",
+        98,
+        "".join(base("chr1", p) for p in range(98, 102)),
+        base("chr1", 98),
+    )
     rows.append(deletion)
 
     def kept(*regions: Region) -> list[tuple[str, int]]:
@@ -203,7 +219,9 @@ def test_causes_of_mismatches(genome: Genome) -> None:
     pair = str.maketrans("ACGT", "TGCA")
     shifted = causes(lambda p: ("chr1", p - 1, base("chr1", p), other(base("chr1", p))))
     assert shifted["shifted_by_one"] == shifted["tested"] > 50
-    strand = causes(lambda p: ("chr1", p, base("chr1", p).translate(pair), base("chr1", p)))
+    strand = causes(
+        lambda p: ("chr1", p, base("chr1", p).translate(pair), base("chr1", p))
+    )
     assert strand["other_strand"] == strand["tested"] == 100
     swapped = causes(lambda p: ("chr1", p, other(base("chr1", p)), base("chr1", p)))
     assert swapped["swapped"] == swapped["tested"] == 100
@@ -214,7 +232,9 @@ LETTERS = st.text("ACGTNacgtR.*<>[]", max_size=4)
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     records=st.lists(
@@ -248,11 +268,15 @@ def test_any_record_gets_one_status_an_alt(genome: Genome, records) -> None:
     assert len(alleles) == sum(len(record[3].split(",")) for record in records)
     assert Counter(statuses(alleles)).total() == len(alleles)
     small = alleles.small
-    lengths = np.array([LENGTHS[name] for name in alleles.contigs])[alleles.contig[small]]
+    lengths = np.array([LENGTHS[name] for name in alleles.contigs])[
+        alleles.contig[small]
+    ]
     assert (alleles.start[small] >= 0).all()
     assert (alleles.end[small] <= lengths).all()
     # The normalised REF is what the genome reads there.
     for i in np.flatnonzero(small).tolist():
         at, ref = int(alleles.norm_start[i]), alleles.norm_ref[i]
-        assert genome.fetch(alleles.contigs[alleles.contig[i]], at, at + len(ref)) == ref
+        assert (
+            genome.fetch(alleles.contigs[alleles.contig[i]], at, at + len(ref)) == ref
+        )
         assert ref != alleles.norm_alt[i]

@@ -132,7 +132,9 @@ def test_splice_region_stands_beside_the_coding_term(score) -> None:
         assert term == sorted(term, key=SEVERITY.__getitem__)
     inner = score([snv("chr1", p) for p in intron])["consequence"]
     assert inner.str.contains("splice_region_variant").all()
-    assert (score([snv("chr1", p) for p in beyond])["consequence"] == "intron_variant").all()
+    assert (
+        score([snv("chr1", p) for p in beyond])["consequence"] == "intron_variant"
+    ).all()
 
 
 def test_gene_transcript_and_the_other_transcript(score) -> None:
@@ -199,7 +201,9 @@ def expected_term(model, offset: int, letter: str) -> str:
     if offset < 3:
         return "start_lost"
     if before == after:
-        return "stop_retained_variant" if offset >= len(text) - 3 else "synonymous_variant"
+        return (
+            "stop_retained_variant" if offset >= len(text) - 3 else "synonymous_variant"
+        )
     if "*" in after[:-1]:
         return "stop_gained"
     return "stop_lost" if after[-1] != "*" else "missense_variant"
@@ -218,12 +222,16 @@ def all_snvs(model) -> list[tuple[tuple[str, int, str, str], str]]:
     return found
 
 
-@pytest.mark.parametrize("model", [m for m in TRANSCRIPTS if m.cds], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "model", [m for m in TRANSCRIPTS if m.cds], ids=lambda m: m.name
+)
 def test_all_changes_of_a_coding_sequence_against_biopython(score, model) -> None:
     given = all_snvs(model)
     frame = score([record for record, _ in given])
     mine = frame["consequence"].where(frame["transcript"] == model.name)
-    others = frame["other_consequences"].fillna("").str.extract(rf"{model.name}:([^,]+)")[0]
+    others = (
+        frame["other_consequences"].fillna("").str.extract(rf"{model.name}:([^,]+)")[0]
+    )
     without = {"splice_region_variant"}
     terms = [
         "&".join(word for word in term.split("&") if word not in without)
@@ -248,7 +256,11 @@ def test_descending_positions_and_contigs_in_one_process(score) -> None:
 @pytest.mark.parametrize(
     ("short", "term", "rank"),
     [
-        ("missense&splice_region", "missense_variant&splice_region_variant", "MODERATE"),
+        (
+            "missense&splice_region",
+            "missense_variant&splice_region_variant",
+            "MODERATE",
+        ),
         ("splice_region&stop_gained", "stop_gained&splice_region_variant", "HIGH"),
         ("*missense", "missense_variant", "MODERATE"),
         ("intron", "intron_variant", "MODIFIER"),
@@ -302,7 +314,9 @@ GENES = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(GENES, st.lists(st.tuples(st.integers(0, 45_000), st.integers(0, 4)), min_size=1))
+@given(
+    GENES, st.lists(st.tuples(st.integers(0, 45_000), st.integers(0, 4)), min_size=1)
+)
 def test_nearest_gene_against_looking_at_all(genes, alleles) -> None:
     rows = sorted((a, a + n, strand) for a, n, strand in genes)
     table = [(a, b, s, 10 + i) for i, (a, b, s) in enumerate(rows)]

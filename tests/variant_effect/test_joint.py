@@ -81,9 +81,10 @@ def test_second_alt_of_a_record(score) -> None:
 def test_the_reverse_strand(score) -> None:
     # gB, read downwards: CGA R at 6694-6692. G>A there is C>T, C>G is G>C.
     rows = [("chr1", 6693, "C", "G", ".", "1|1"), ("chr1", 6694, "G", "A", ".", "1|1")]
-    assert joint(score(rows, samples=["a"])) == [
-        ("missense_variant", "3R>3S", "6693C>G+6694G>A")
-    ] * 2
+    assert (
+        joint(score(rows, samples=["a"]))
+        == [("missense_variant", "3R>3S", "6693C>G+6694G>A")] * 2
+    )
 
 
 def test_order_names_of_contigs_and_case_do_not_matter(score) -> None:
@@ -92,7 +93,9 @@ def test_order_names_of_contigs_and_case_do_not_matter(score) -> None:
     assert frame["joint_consequence"].tolist() == ["missense_variant"] * 2
 
 
-@pytest.mark.parametrize("odd", ["7", "1|9", "x", "", "-1", "1/", "./.", "1:2:3", "0|1|1|1"])
+@pytest.mark.parametrize(
+    "odd", ["7", "1|9", "x", "", "-1", "1/", "./.", "1:2:3", "0|1|1|1"]
+)
 def test_a_genotype_that_is_none_takes_nothing_from_the_others(score, odd: str) -> None:
     # An allele number without an allele made csq end the process.
     rows = [(*STOP, ".", "1", odd), (*PROLINE, ".", "1", "0")]
@@ -103,12 +106,20 @@ def test_a_genotype_that_is_none_takes_nothing_from_the_others(score, odd: str) 
 def test_other_fields_beside_gt_and_records_without_it(engine, end: str) -> None:
     text = records_of(
         vcf_text(
-            [(*STOP, ".", "1|1:5"), (*PROLINE, ".", "1|1:3"), ("chr2", 310, "T", "C", ".", "3")],
+            [
+                (*STOP, ".", "1|1:5"),
+                (*PROLINE, ".", "1|1:3"),
+                ("chr2", 310, "T", "C", ".", "3"),
+            ],
             samples=["a"],
         )
     ).decode()
     first, second, third, _ = text.split("\n")
-    lines = [first.replace("GT", "GT:DP"), second.replace("GT", "GT:DP"), third.replace("GT", "DP")]
+    lines = [
+        first.replace("GT", "GT:DP"),
+        second.replace("GT", "GT:DP"),
+        third.replace("GT", "DP"),
+    ]
     frame = score_lines(engine, end.join([*lines, ""]).encode())
     assert joint(frame) == [SERINE, SERINE, NONE]
 

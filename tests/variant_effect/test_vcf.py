@@ -14,7 +14,9 @@ from tests.organisms import snv, vcf_text
 from variant_effect.alleles import read_records
 from variant_effect.vcf import GapFinder, VcfReader
 
-TEXT = vcf_text([snv("chr1", p) for p in (101, 150, 300)], header=["##contig=<ID=chr1>"])
+TEXT = vcf_text(
+    [snv("chr1", p) for p in (101, 150, 300)], header=["##contig=<ID=chr1>"]
+)
 LINES = [line for line in TEXT.splitlines() if not line.startswith("#")]
 
 
@@ -173,16 +175,16 @@ def test_a_broken_record_is_named_by_its_line(line: str, says: str) -> None:
 
 def test_quotes_and_odd_bytes_in_info_are_only_text() -> None:
     line = LINES[0].encode()[:-1] + b'X="a;Y=\xe9'
-    assert read_records(line + b"\n", Path("a.vcf"), 1)["INFO"].to_pylist() == [b'X="a;Y=\xe9']
+    assert read_records(line + b"\n", Path("a.vcf"), 1)["INFO"].to_pylist() == [
+        b'X="a;Y=\xe9'
+    ]
 
 
 # -- where a chunk may end ----------------------------------------------------------------
 
 NAMES = ContigNames(("chr1", "chr2"), {"one": "chr1"})
 # Genes at 100-200, 150-400 (holding 160-180) and 500-600, 0-based half-open.
-GAPS = GapFinder(
-    {"chr1": [100, 150, 160, 500]}, {"chr1": [200, 400, 400, 600]}, NAMES
-)
+GAPS = GapFinder({"chr1": [100, 150, 160, 500]}, {"chr1": [200, 400, 400, 600]}, NAMES)
 
 
 @pytest.mark.parametrize(
@@ -224,4 +226,4 @@ def test_chunks_grow_to_the_end_of_a_gene_but_not_for_ever(tmp_path: Path) -> No
     assert [c.first_line for c in chunks] == [3, 3 + 306]
     forced = list(VcfReader(path).chunks(20, spans=GAPS))
     assert positions(forced[0].lines)[-1] == 95 + 80 - 1
-    assert sum((positions(c.lines) for c in forced), []) == list(range(95, 415))
+    assert [p for c in forced for p in positions(c.lines)] == list(range(95, 415))
