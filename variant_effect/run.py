@@ -334,7 +334,7 @@ def score_vcf(
         The input is no VCF, belongs to another genome, or the disk is full; ``out`` is
         left as it was.
     """
-    reader = VcfReader(vcf)
+    reader = VcfReader(vcf, choices.regions, prepared.contig_names)
     form = find_format(choices.format)
     mapper = ContigMapper(prepared.contig_names)
     from_stdin = str(vcf) == "-"

@@ -8,12 +8,16 @@ htslib repairs or drops some malformed records silently; BCF goes through cyvcf2
 import io
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
+import pysam
+
 from data_registry.contigs import ContigNames
+from data_registry.coordinates import Region
 from data_registry.errors import MalformedFileError
 from data_registry.text_files import open_binary
 
@@ -69,6 +73,11 @@ class VcfReader:
     ----------
     path
         The file; ``-`` is standard input (VCF text, plain or compressed).
+    regions
+        Where given and the file is indexed, only records that may touch one of these
+        (contigs by the assembly's names) are read; without an index all are.
+    names
+        Resolves CHROM to the assembly's names; goes with ``regions``.
 
     Raises
     ------
@@ -76,11 +85,20 @@ class VcfReader:
         Not a VCF: no ``#CHROM`` line, cut short, or not text.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        regions: Sequence[Region] = (),
+        names: ContigNames | None = None,
+    ) -> None:
         self.path = path
         self._line = 0
         self._file = _open_records(path)
         self.header = self._read_header()
+        if regions and names is not None and str(path) != "-":
+            indexed = _indexed_records(path, regions, names)
+            if indexed is not None:
+                self._file = indexed
 
     def _read_header(self) -> Header:
         lines: list[str] = []
@@ -259,25 +277,73 @@ def _bcf_as_text(path: Path) -> io.BufferedReader:
     from cyvcf2 import VCF
 
     reader = VCF(str(path))
+    records = (str(record).encode() for record in reader)
+    return _Lines.buffered(chain([reader.raw_header.encode()], records))
 
-    class _Lines(io.RawIOBase):
-        def __init__(self) -> None:
-            self._rows = iter(reader)
-            self._left = reader.raw_header.encode()
 
-        def readable(self) -> bool:
-            return True
+def _indexed_records(
+    path: Path, regions: Sequence[Region], names: ContigNames
+) -> io.BufferedReader | None:
+    """Stream the records of an indexed VCF that may touch the regions, in file order.
 
-        def readinto(self, buffer: object) -> int:
-            view = memoryview(buffer)  # type: ignore[arg-type]
-            if not self._left:
-                record = next(self._rows, None)
-                if record is None:
-                    return 0
-                self._left = str(record).encode()
-            n = min(len(view), len(self._left))
-            view[:n] = self._left[:n]
-            self._left = self._left[n:]
-            return n
+    None where there is no index (or it is older than the file): then all is read.
+    """
+    index = next(
+        (i for e in (".csi", ".tbi") if (i := path.with_name(path.name + e)).is_file()),
+        None,
+    )
+    if index is None or index.stat().st_mtime < path.stat().st_mtime:
+        return None
+    try:
+        file = pysam.TabixFile(str(path), index=str(index))
+    except (OSError, ValueError):
+        return None
+    own = names.resolve(file.contigs)
+    wanted: dict[str, list[Region]] = {}
+    for region in sorted(regions, key=lambda r: (r.contig, r.start)):
+        wanted.setdefault(region.contig, []).append(region)
 
-    return io.BufferedReader(_Lines(), buffer_size=1 << 20)
+    def lines() -> Iterator[bytes]:
+        for contig in file.contigs:
+            before = 0
+            for region in wanted.get(own[contig] or "", []):
+                last = before
+                for line in file.fetch(contig, max(region.start - 1, 0), region.end):
+                    position = int(line.split("\t", 2)[1])
+                    # A long REF can touch two regions; it comes out once.
+                    if position > before:
+                        last = max(last, position)
+                        yield line.encode() + b"\n"
+                before = last
+
+    return _Lines.buffered(lines())
+
+
+class _Lines(io.RawIOBase):
+    """Lines of an iterator as a file."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self._left = b""
+
+    @classmethod
+    def buffered(cls, lines: Iterator[bytes]) -> io.BufferedReader:
+        """Return the lines as a buffered file."""
+        return io.BufferedReader(cls(lines), buffer_size=1 << 20)
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        """Fill the buffer with what comes next."""
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        while not self._left:
+            line = next(self._lines, None)
+            if line is None:
+                return 0
+            self._left = line
+        n = min(len(view), len(self._left))
+        view[:n] = self._left[:n]
+        self._left = self._left[n:]
+        return n
