@@ -104,7 +104,7 @@ $(VENV)/installed-torch-$(TORCH): $(VENV)/made pyproject.toml constraints.txt
 	    install --progress-bar off "$$@"; \
 	}; \
 	give_up() { \
-	  echo "make: $$1. The last lines of $(LOG):" >&2; tail -n 15 $(LOG) >&2; exit 1; \
+	  echo "make: $$1: pip says above why, and in full in $(LOG)" >&2; exit 1; \
 	}; \
 	rm -f $(VENV)/installed-torch-* $(LOG); \
 	extras='$(EXTRAS)'; \
