@@ -69,6 +69,9 @@ def _decode_latin1(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("cisgraph_latin1", _decode_latin1)
 
+# csv stops at fields over 128 kB, which are odd here and no fault.
+csv.field_size_limit(LONGEST_LINE)
+
 
 def detect_compression(path: Path) -> str:
     """Return ``""``, gz, bgz, xz, bz2, zip or zstd, by the first bytes."""
@@ -188,6 +191,19 @@ def read_head(path: Path, n_bytes: int = HEAD_BYTES) -> bytes:
             return raw.read(n_bytes)
     with open_binary(path) as stream:
         return stream.read(n_bytes).removeprefix(codecs.BOM_UTF8)
+
+
+def utf8_head(head: bytes) -> bytes:
+    """Return the head of a file as UTF-8 without a mark, if it is UTF-16.
+
+    Anything else is handed back as it is. The last line goes, as it may be cut.
+    """
+    if _encoding_of(head) != "utf-16":
+        return head
+    text = head[: len(head) // 2 * 2].decode("utf-16", errors="replace")
+    if len(head) >= HEAD_BYTES - 4:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
+    return text.encode()
 
 
 def open_text(path: Path) -> TextIO:
@@ -451,6 +467,8 @@ def _lines(
 def _split(text: str, delimiter: str) -> list[str]:
     if delimiter == " ":
         return text.split()
+    if text and '"' not in text:
+        return text.split(delimiter)
     return next(csv.reader([text], delimiter=delimiter), [])
 
 

@@ -240,6 +240,18 @@ class _Reading:
         return self._tables(genes, transcripts, parts)
 
     def _refuse_without_models(self) -> None:
+        other = ("", "not_a_gene_model", "implied_by_exons")
+        is_lost = ~np.isin(self.reason.astype(str), other)
+        if is_lost.any():
+            reasons = Counter(self.reason[is_lost].tolist())
+            named = ", ".join(f"{why} {n:,}" for why, n in reasons.most_common())
+            raise MalformedFileError(
+                self.path,
+                f"no gene model is left: {int(is_lost.sum()):,} of "
+                f"{len(self.rows):,} rows cannot be used ({named})",
+                line=int(self.rows[LINE].to_numpy()[is_lost][0]),
+                remedy="Columns 4 and 5 are start and end, 1-based, start <= end",
+            )
         counts = self.rows["type"].value_counts().head(5)
         found = ", ".join(f"{name} ({n:,})" for name, n in counts.items())
         raise MalformedFileError(

@@ -25,6 +25,7 @@ from data_registry.row_faults import leave_out_rows, refuse_mostly_faulty
 from data_registry.text_files import (
     GENE_PATTERN,
     LINE,
+    MISSING,
     find_column,
     is_missing,
     is_number,
@@ -239,11 +240,39 @@ def _guess_unit(
     return "unknown"
 
 
+def _refuse_headless(path: Path) -> None:
+    """Refuse a table whose first row is a gene and its values, not a header.
+
+    Names of samples may be numbers (the accessions of the 1001 Genomes), so numbers
+    alone say nothing: the first field must be a locus name, or be built as the next
+    row's, or a number must not be whole.
+    """
+    first, *body = split_head(read_head(path), n_rows=2) or [[]]
+    if len(first) < 2 or find_column(first[:1], *_GENE_NAMES) is not None:
+        return
+    if not all(is_number(field) or field.lower() in MISSING for field in first[1:]):
+        return
+    shapes = [re.sub(r"\d+", "9", row[0]) for row in (first, *body) if row]
+    is_gene = bool(GENE_PATTERN.match(first[0])) or (
+        "9" in shapes[0] and len(shapes) > 1 and shapes[0] == shapes[1]
+    )
+    is_value = any(is_number(f) and not f.strip("+-").isdigit() for f in first[1:])
+    if first[0] and (is_gene or is_value):
+        raise MalformedFileError(
+            path,
+            f"the first row, {' '.join(first)[:60]!r}, is a gene and its values: the "
+            "table has no header",
+            line=1,
+            remedy="Put a row above it with gene_id and the names of the samples",
+        )
+
+
 def _parse_matrix(request: Request) -> Parsed:
     notes: list[str] = []
     orientation = request.options.get("orientation", "genes")
     if orientation not in ("genes", "samples"):
         raise InputError(f"option orientation={orientation}: say genes or samples")
+    _refuse_headless(request.path)
     frame = read_table(request.path, columns=request.columns)
     given = [str(name) for name in frame.columns if name != LINE]
     if "gene_id" not in frame:
@@ -668,7 +697,8 @@ def _sample_table(dataset: str, frame: pd.DataFrame, notes: list[str]) -> pd.Dat
             frame = frame.assign(**{name: frame[name].where(is_text, "")})
             others.append(name)
         table[name] = numbers
-    records = frame[others].to_dict("records")
+    # without further columns pandas gives no records at all
+    records = frame[others].to_dict("records") if others else [{}] * len(frame)
     table["metadata"] = [
         json.dumps(
             {key: value for key, value in record.items() if value != ""},

@@ -21,6 +21,7 @@ from data_registry.errors import InputError, MalformedFileError
 from data_registry.parsing import Kind, Parsed, Request, Tally
 from data_registry.row_faults import leave_out_rows
 from data_registry.text_files import (
+    HEAD_BYTES,
     LINE,
     MISSING,
     find_column,
@@ -30,6 +31,7 @@ from data_registry.text_files import (
     read_head,
     read_numbers,
     read_table,
+    utf8_head,
 )
 
 INTERVAL_KINDS: Final = (
@@ -168,10 +170,13 @@ def head_rows(head: bytes) -> list[list[str]]:
 
     ``track`` and ``browser`` lines count as comments. A head that is no text gives [].
     """
+    is_whole = len(head) < HEAD_BYTES
+    head = utf8_head(head)
     if b"\x00" in head:
         return []
     text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace")
-    whole = text if len(head) < 65_536 else text[: text.rfind("\n") + 1]
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    whole = text if is_whole else text[: text.rfind("\n") + 1]
     lines = [line for line in whole.splitlines() if not _is_comment(line)][:200]
     if not lines:
         return []
@@ -261,10 +266,9 @@ def read_rows(
     if not head.strip():
         raise MalformedFileError(name, "the file is empty", remedy="Give another file")
     rows = head_rows(head)
+    is_whole, head = len(head) < HEAD_BYTES, utf8_head(head)
     if not rows and b"\x00" not in head:
-        raise MalformedFileError(
-            name, "comments only, no row of data", remedy="Give a file with rows"
-        )
+        _refuse_without_rows(name, head, is_whole=is_whole)
     first = rows[0] if rows else []
     is_named = not (is_bed_row(first) or is_gff_row(first) or is_syri_row(first))
     # ``#chrom start end …`` above rows without a header of their own
@@ -296,6 +300,24 @@ def read_rows(
             name, error.problem, line=error.line, remedy=error.remedy
         ) from error
     return Rows(frame, is_named, n_padded)
+
+
+def _refuse_without_rows(name: str, head: bytes, *, is_whole: bool) -> None:
+    last = re.split(rb"\r\n|\r|\n", head)[-1]
+    if is_whole or _is_comment(last.decode("utf-8", errors="replace")):
+        where = "" if is_whole else f" in the first {HEAD_BYTES:,} bytes"
+        raise MalformedFileError(
+            name,
+            f"comments only, no row of data{where}",
+            remedy="Give a file with rows",
+        )
+    raise MalformedFileError(
+        name,
+        f"a line of more than {len(last):,} bytes where a contig, a start and an end "
+        "are expected",
+        line=len(re.findall(rb"\r\n|\r|\n", head)) + 1,
+        remedy="Give a table with one interval a line",
+    )
 
 
 def _comment_header(head: bytes) -> list[str] | None:

@@ -1,6 +1,8 @@
 """Ontologies in OBO format."""
 
+import io
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +11,7 @@ import pandas as pd
 
 from data_registry.errors import MalformedFileError
 from data_registry.parsing import Kind, Parsed, Request, Tally
-from data_registry.text_files import LINE, open_text
+from data_registry.text_files import LINE, read_text
 
 _SIGNS: Final = {"positively_regulates": 1, "negatively_regulates": -1}
 _QUOTED = re.compile(r'^"((?:[^"\\]|\\.)*)"')
@@ -26,29 +28,48 @@ def detect_ontology(path: Path, head: bytes) -> bool:  # noqa: ARG001
 def parse_ontology(request: Request) -> Parsed:
     """Read terms and their relations; obsolete terms are left out and counted.
 
+    The last term is left out as ``cut_short`` where the file plainly ends within it:
+    before its identifier; without a name though others have one; or, where the last
+    line has no line end, in a line that lacks its value or closing quote, or that
+    points at a term the file does not hold.
+
     Relations whose other term the file does not hold are kept: the term may come from
     another source.
 
     Raises
     ------
     MalformedFileError
-        The file is no OBO, or holds no term.
+        The file is no OBO, holds no term, or a term other than the last has no
+        identifier.
     """
-    lines_of, n_stanzas = _term_lines(request.path)
+    text = read_text(request.path)
+    stanzas = _term_stanzas(request.path, text)
+    tally = Tally(read=len(stanzas))
+    if _is_cut(stanzas, text):
+        last = stanzas.pop()
+        shown = " ".join(last.lines)
+        tally.leave_out("cut_short", line=last.line, text=f"[Term] {shown}")
+        text = "".join(text.splitlines(keepends=True)[: last.line - 1])
+    lines_of: dict[str, int] = {}
+    for stanza in stanzas:
+        if not stanza.term:
+            raise MalformedFileError(
+                request.path,
+                "a [Term] without an identifier",
+                line=stanza.line,
+                remedy="Give it a line id: PREFIX:NUMBER",
+            )
+        if stanza.term in lines_of:
+            tally.leave_out("duplicate_term", line=stanza.term_line, text=stanza.term)
+        lines_of.setdefault(stanza.term, stanza.term_line)
     try:
-        with open_text(request.path) as text:
-            graph = obonet.read_obo(text, ignore_obsolete=False)
+        graph = obonet.read_obo(_with_name(text), ignore_obsolete=False)
     except (ValueError, KeyError, AssertionError) as error:
-        if isinstance(error, MalformedFileError):
-            raise
         raise MalformedFileError(
             request.path,
             f"cannot be read as OBO ({error})",
             remedy="Give an ontology in OBO format",
         ) from error
-    tally = Tally(read=n_stanzas)
-    if n_stanzas > len(lines_of):
-        tally.leave_out("duplicate_term", n=n_stanzas - len(lines_of))
     default = graph.graph.get("default-namespace", "")
     if isinstance(default, list):
         default = default[0] if default else ""
@@ -91,24 +112,77 @@ def parse_ontology(request: Request) -> Parsed:
     return Parsed({"terms": terms, "term_relations": table}, tally)
 
 
-def _term_lines(path: Path) -> tuple[dict[str, int], int]:
-    """Return each term's line and the number of [Term] stanzas."""
-    lines_of: dict[str, int] = {}
-    n_stanzas = 0
+@dataclass(slots=True)
+class _Stanza:
+    """One ``[Term]``: its line, its tag lines, its identifier and that one's line."""
+
+    line: int
+    lines: list[str] = field(default_factory=list)
+
+    term: str = ""
+    term_line: int = 0
+
+    @property
+    def has_name(self) -> bool:
+        return any(line.startswith("name:") for line in self.lines)
+
+
+def _term_stanzas(path: Path, text: str) -> list[_Stanza]:
+    """Return the [Term] stanzas; ``line`` is the 1-based line of ``[Term]``.
+
+    Raises
+    ------
+    MalformedFileError
+        There is none.
+    """
+    stanzas: list[_Stanza] = []
     in_term = False
-    with open_text(path) as text:
-        for number, line in enumerate(text, start=1):
-            if line.startswith("["):
-                in_term = line.strip() == "[Term]"
-                n_stanzas += in_term
-            elif in_term and (found := _ID.match(line)):
-                lines_of.setdefault(found[1], number)
-                in_term = False
-    if not n_stanzas:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith("["):
+            in_term = line.strip() == "[Term]"
+            if in_term:
+                stanzas.append(_Stanza(number))
+        elif in_term and line.strip() and not line.startswith("!"):
+            stanza = stanzas[-1]
+            stanza.lines.append(line)
+            if not stanza.term and (found := _ID.match(line)):
+                stanza.term, stanza.term_line = found[1], number
+    if not stanzas:
         raise MalformedFileError(
             path, "no [Term] stanza in it", remedy="Give an ontology in OBO format"
         )
-    return lines_of, n_stanzas
+    return stanzas
+
+
+def _is_cut(stanzas: list[_Stanza], text: str) -> bool:
+    """Tell whether the file ends within its last term."""
+    last = stanzas[-1]
+    if any(line.startswith("[") for line in text.split("\n")[last.line :]):
+        return False  # typedefs follow
+    is_ended = text.endswith("\n")
+    if not last.term:
+        return not last.lines or (len(last.lines) == 1 and not is_ended)
+    if not last.has_name and any(stanza.has_name for stanza in stanzas[:-1]):
+        return True
+    if is_ended:
+        return False
+    tag, colon, value = last.lines[-1].partition(":")
+    value = value.strip()
+    if not colon or not value:
+        return True
+    if value.startswith('"'):
+        return _QUOTED.match(value) is None
+    if tag in ("is_a", "relationship"):
+        target = value.partition("!")[0].split()[-1:]
+        return not set(target) <= {stanza.term for stanza in stanzas}
+    return False
+
+
+def _with_name(text: str) -> io.StringIO:
+    """Give the header a name, as obonet complains at the root logger without one."""
+    at = text.find("\n[") + 1 if not text.startswith("[") else 0
+    header = "\n".join(line for line in text[:at].split("\n") if line.strip())
+    return io.StringIO(f"ontology: unnamed\n{header}\n\n{text[at:]}")
 
 
 KINDS = (

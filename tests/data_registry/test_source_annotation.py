@@ -52,7 +52,7 @@ ENSEMBL = """
     I ens exon 11 30 . - . Parent=transcript:YA_T;exon_id=e2
     I ens CDS 41 50 . - 0 ID=CDS:P;Parent=transcript:YA_T
     I ens CDS 16 30 . - 1 ID=CDS:P;Parent=transcript:YA_T
-"""  # noqa: E501
+"""
 
 
 def test_ensembl_by_hand(tmp_path: Path):
@@ -98,7 +98,7 @@ NCBI = """
     NC_1.1 RefSeq CDS 301 360 . + 0 ID=cds-1;Parent=gene-ndhB
     NC_1.1 RefSeq CDS 361 390 . + 0 ID=cds-1;Parent=gene-ndhB
     NC_1.1 RefSeq cDNA_match 1 9 . + . ID=x;Target=y 1 9
-"""  # noqa: E501
+"""
 
 
 def test_ncbi_prefixes_aliases_and_missing_mrna_level(tmp_path: Path):
@@ -126,7 +126,7 @@ def test_phytozome_names_stand_for_versioned_ids(tmp_path: Path):
         Chr1 phy gene 1 90 . + . ID=LOC_Os01g1.MSUv7.0;Name=LOC_Os01g1
         Chr1 phy mRNA 1 90 . + . ID=LOC_Os01g1.1.MSUv7.0;Name=LOC_Os01g1.1;pacid=33;longest=1;Parent=LOC_Os01g1.MSUv7.0
         Chr1 phy CDS 1 90 . + 0 ID=LOC_Os01g1.1.MSUv7.0.CDS.1;Parent=LOC_Os01g1.1.MSUv7.0;pacid=33
-        """,  # noqa: E501
+        """,
     )
     assert parsed.tables["genes"]["gene_id"].tolist() == ["LOC_Os01g1"]
     transcript = parsed.tables["transcripts"].iloc[0]
@@ -216,7 +216,7 @@ GTF = """
     1 havana stop_codon 61 63 . + 0 gene_id "G1"; transcript_id "T1";
     1 havana five_prime_utr 1 9 . + . gene_id "G1"; transcript_id "T1";
     1 havana three_prime_utr 64 90 . + . gene_id "G1"; transcript_id "T1";
-"""  # noqa: E501
+"""
 
 
 def test_gtf_joins_the_stop_codon_to_the_cds(tmp_path: Path):
@@ -354,7 +354,7 @@ def test_gtf_and_gff3_of_the_same_models_agree(tmp_path: Path):
         1 havana exon 51 90 . + . Parent=transcript:T1
         1 havana CDS 10 30 . + 0 ID=CDS:P;Parent=transcript:T1
         1 havana CDS 51 63 . + 0 ID=CDS:P;Parent=transcript:T1
-    """  # noqa: E501
+    """
     from_gff, from_gtf = _read(tmp_path, gff), _read(tmp_path, GTF)
     assert _features(from_gff) == _features(from_gtf)
     for name in ("genes", "transcripts"):
@@ -487,3 +487,18 @@ def test_yeast_phases_are_ensembls_complement(shared_data: Path):
         is_cds & (features["transcript_id"] == "YAL003W") & (features["start"] > 142300)
     ]
     assert second["phase"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("span", "reason"),
+    [("-9 5", "negative_coordinate"), ("60 11", "end_before_start")],
+)
+def test_when_no_row_can_be_used_the_reason_and_line_are_told(tmp_path, span, reason):
+    text = f"""
+        ##gff-version 3
+        I x gene {span} . + . ID=g
+        I x mRNA {span} . + . ID=t;Parent=g
+        I x exon {span} . + . Parent=t
+    """
+    with pytest.raises(MalformedFileError, match=f"line 2: .*3 of 3.*{reason} 3"):
+        _read(tmp_path, text)

@@ -298,3 +298,35 @@ def test_a_histone_signal_is_not_expression(tmp_path):
     assert "expression" not in parsed.tables
     row = parsed.tables["gene_signals"].iloc[0]
     assert (row["assay"], row["gene_id"], row["value"]) == ("histone", "G1", 2.5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "YAL001C\t1\t2\nYAL002W\t3\t4\n",  # a locus name
+        "geneA1\t1\t2\ngeneA2\t3\t4\n",  # built as the next row's name
+        "abc\t1.5\t2\nxyz\t3\t4\n",  # no sample is called 1.5
+        "AT1G01010\tNA\t3\nAT1G01020\t3\t4\n",
+    ],
+)
+def test_a_table_without_a_header_keeps_no_gene_from_us(tmp_path, text):
+    """Its first row would be taken for the header, and that gene lost."""
+    with pytest.raises(MalformedFileError, match=r"line 1: .* has no header"):
+        parse(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "header", ["gene_id\t6909\t7000", "Symbol\t6909\t7000", "\t6909\t7000"]
+)
+def test_samples_may_be_named_by_numbers(tmp_path, header):
+    parsed, table = parse(tmp_path, f"{header}\nYAL001C\t1\t2\nYAL002W\t3\t4\n")
+    assert parsed.tally.read == 2
+    assert values(table)[0] == ["YAL001C", "6909", 1.0]
+
+
+def test_samples_without_further_columns(tmp_path):
+    path = tmp_path / "s.tsv"
+    path.write_text("sample\ttissue\ns1\tleaf\ns2\troot\n")
+    table = parse_samples(Request(path, "s")).tables["samples"]
+    assert table["tissue"].tolist() == ["leaf", "root"]
+    assert table["metadata"].tolist() == ["{}", "{}"]

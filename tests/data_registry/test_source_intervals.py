@@ -408,3 +408,32 @@ def test_bed_agrees_with_pandas(shared_data):
     np.testing.assert_array_equal(table["start"], peer[1])
     np.testing.assert_array_equal(table["end"], peer[2])
     np.testing.assert_allclose(table["signal"], peer[6])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("n_rows", [3, 5000])
+@pytest.mark.parametrize("lead", ["", "track name=x\n", "# c\r\n"])
+def test_utf16_reads_as_utf8_does(tmp_path, encoding, n_rows, lead):
+    """Excel saves "Unicode text" as UTF-16 with a mark."""
+    text = lead + "".join(f"c1\t{i}\t{i + 5}\tn{i}\n" for i in range(n_rows))
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = tmp_path / "x.bed"
+    path.write_bytes((mark + text).encode(encoding))
+    assert intervals.detect(path, path.read_bytes()[:65_536])
+    plain = write(tmp_path, "plain.bed", text)
+    assert spans(read(path)) == spans(read(plain))
+    assert len(spans(read(path))) == n_rows
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("chrI\t1\t" + "9" * 3_000_000, r"line 1: a line of more than 65,536 bytes"),
+        ("# c\nchrI\t1\t" + "9" * 3_000_000, r"line 2: a line of more than 65,532"),
+        ("# c\n" * 9, r"comments only, no row of data\. "),
+        ("# c\n" * 90_000, r"comments only, no row of data in the first 65,536"),
+    ],
+)
+def test_why_there_is_no_row(tmp_path, text, says):
+    with pytest.raises(MalformedFileError, match=says):
+        read(write(tmp_path, "x.bed", text))

@@ -68,3 +68,45 @@ def test_what_is_no_ontology(tmp_path, text):
     path.write_text(text)
     with pytest.raises(MalformedFileError):
         parse_ontology(Request(path, "x"))
+
+
+@pytest.mark.parametrize(
+    ("cut", "is_kept"),
+    [
+        ("[Term]", False),
+        ("[Term]\n", False),
+        ("[Term]\nid", False),
+        ("[Term]\nid: T:00", False),
+        ("[Term]\nid: T:0000005\n", False),  # every other term has a name
+        ("[Term]\nid: T:0000005\nname:", False),
+        ('[Term]\nid: T:0000005\nname: a\ndef: "A pro', False),
+        ("[Term]\nid: T:0000005\nname: a\nis_a: T:00000", False),
+        ("[Term]\nid: T:0000005\nname: a\nis_a: T:0000001", True),
+        ('[Term]\nid: T:0000005\nname: a\ndef: "A process." [X:1]', True),
+        ("[Term]\nid: T:0000005\nname: a", True),  # no line end, as editors leave it
+    ],
+)
+def test_a_last_term_that_is_cut_is_left_out(tmp_path, cut, is_kept):
+    text = OBO.partition("[Typedef]")[0]
+    path = tmp_path / "x.obo"
+    path.write_text(text + cut)
+    parsed = parse_ontology(Request(path, "x"))
+    assert parsed.tally.read == 5
+    assert parsed.tally.left_out["cut_short"] == (not is_kept)
+    assert ("T:0000005" in set(parsed.tables["terms"]["term_id"])) == is_kept
+    assert len(parsed.tables["terms"]) == 3 + is_kept
+    if not is_kept:
+        assert [e.line for e in parsed.tally.examples if e.reason == "cut_short"] == [
+            text.count("\n") + 1
+        ]
+
+
+@pytest.mark.parametrize("header", ["", "\n\n", "format-version: 1.2\n\nremark: x\n"])
+def test_a_header_without_a_name_is_no_matter_for_the_log(tmp_path, caplog, header):
+    """obonet warns at the root logger of an ontology without a name."""
+    path = tmp_path / "x.obo"
+    path.write_text(header + "[Term]\nid: T:0000001\nname: root\n")
+    assert parse_ontology(Request(path, "x")).tables["terms"]["name"].tolist() == [
+        "root"
+    ]
+    assert not caplog.records

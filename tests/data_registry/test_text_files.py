@@ -279,3 +279,13 @@ def test_head_of_an_archive_is_its_raw_bytes(tmp_path):
     path = write(tmp_path, b"PK\x03\x04rest")
     assert read_head(path) == b"PK\x03\x04rest"
     assert read_head(write(tmp_path, gzip.compress(b"\xef\xbb\xbfab"))) == b"ab"
+
+
+def test_a_field_longer_than_csv_allows_by_default(tmp_path):
+    """csv stops at 131,072 characters with an error of its own."""
+    path = tmp_path / "x.tsv"
+    for long in ("s" * 300_000, '"' + "s" * 300_000 + '"'):
+        path.write_text(f"gene_id\t{long}\ts2\ng1\t1\t2\n")
+        frame = read_table(path)
+        assert list(frame.columns) == ["gene_id", "s" * 300_000, "s2", "_line"]
+        assert frame.iloc[0].tolist() == ["g1", "1", "2", 2]
