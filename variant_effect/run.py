@@ -47,9 +47,9 @@ from variant_effect.consequences import Consequences, GeneBlocks, impact
 from variant_effect.formats import Format, find_format
 from variant_effect.hgvs import TranscriptModels, describe
 from variant_effect.joint import JointCaller
+from variant_effect.material import Material
 from variant_effect.preparation import GFF_FILE, Prepared, open_registry
 from variant_effect.scorers import ALL, Scorer
-from variant_effect.scorers.base import Material
 from variant_effect.structural import fill_consequences
 from variant_effect.vcf import Chunk, GapFinder, Header, VcfReader
 
@@ -213,9 +213,9 @@ class Engine:
         declared = output_columns()
         return pa.table({c.name: columns[c.name].cast(c.type) for c in declared})
 
-    def run(self, chunk: Chunk, path: Path, contig_map: "ContigMapper") -> tuple[
-        pa.Table, pa.Table, AlleleTable, Accounting
-    ]:
+    def run(
+        self, chunk: Chunk, path: Path, contig_map: "ContigMapper"
+    ) -> tuple[pa.Table, pa.Table, AlleleTable, Accounting]:
         """Read and score one chunk; return records, results, alleles and counts."""
         records = read_records(chunk.lines, path, chunk.first_line)
         names = contig_map.of(records["CHROM"].unique().to_pylist())
@@ -223,7 +223,7 @@ class Engine:
             records, self.material.genome, names, regions=self.choices.regions
         )
         scored = self.score(alleles, lines=chunk.lines, table=records)
-        counts = Accounting(records=int(len(np.unique(alleles.record))))
+        counts = Accounting(records=len(np.unique(alleles.record)))
         codes, numbers = np.unique(alleles.status, return_counts=True)
         for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
             counts.statuses[STATUSES[code]] = number
@@ -233,7 +233,9 @@ class Engine:
             counts.causes = mismatch_causes(alleles, self.material.genome)
         unknown = alleles.status == STATUSES.index("unknown_contig")
         if unknown.any():
-            counts.unknown_contigs.update(alleles.chrom.filter(pa.array(unknown)).to_pylist())
+            counts.unknown_contigs.update(
+                alleles.chrom.filter(pa.array(unknown)).to_pylist()
+            )
         return records, scored, alleles, counts
 
 
@@ -257,7 +259,9 @@ def output_columns() -> tuple[Column, ...]:
     return (*CORE, *(column for scorer in ALL for column in scorer.columns))
 
 
-def core_columns(alleles: AlleleTable, consequences: Consequences) -> dict[str, pa.Array]:
+def core_columns(
+    alleles: AlleleTable, consequences: Consequences
+) -> dict[str, pa.Array]:
     """Return the columns that come before the scorers'."""
     n = len(alleles)
     small = alleles.small
@@ -334,8 +338,8 @@ def score_vcf(
         The input is no VCF, belongs to another genome, or the disk is full; ``out`` is
         left as it was.
     """
-    reader = VcfReader(vcf, choices.regions, prepared.contig_names)
     form = find_format(choices.format)
+    reader = VcfReader(vcf, choices.regions, prepared.contig_names)
     mapper = ContigMapper(prepared.contig_names)
     from_stdin = str(vcf) == "-"
     digest = run_digest(vcf, prepared, choices) if not from_stdin else uuid.uuid4().hex
@@ -353,7 +357,9 @@ def score_vcf(
         spans=_gaps(prepared) if choices.joint and reader.header.samples else None,
     )
     try:
-        for done in _run_all(chunks, vcf, prepared, choices, reader.header, parts, workers):
+        for done in _run_all(
+            chunks, vcf, prepared, choices, reader.header, parts, workers
+        ):
             counts, missing, was_there = done
             total.add(counts)
             resumed += was_there
@@ -373,6 +379,8 @@ def score_vcf(
         if isinstance(error, OSError):
             raise disk_error(error, out) from error
         raise
+    finally:
+        reader.close()
     shutil.rmtree(parts, ignore_errors=True)
     contig_map = mapper.of(sorted({*total.unknown_contigs}))
     return Result(total, missing, contig_map, resumed, n_chunks)
@@ -393,7 +401,7 @@ _JOB: tuple[Prepared, Choices, Path, Header, Path] | None = None
 def _start_worker(
     prepared: Prepared, choices: Choices, vcf: Path, header: Header, parts: Path
 ) -> None:
-    global _JOB  # noqa: PLW0603 - one job a process
+    global _JOB
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Chunks make millions of short-lived objects and few cycles worth searching for.
     gc.freeze()
@@ -413,7 +421,7 @@ def _leave_with_parent() -> None:
 
 
 def _work(chunk: Chunk) -> tuple[Accounting, tuple[str, ...], bool]:
-    global _ENGINE  # noqa: PLW0603 - one engine a process, made once
+    global _ENGINE
     if _JOB is None:
         raise WorkspaceError("the worker was not started")
     prepared, choices, vcf, header, parts = _JOB
@@ -429,7 +437,10 @@ def _score_chunk(
     """Score one chunk into its part file, unless that is there already."""
     missing = tuple(scorer.missing for scorer in engine.scorers if scorer.missing)
     form = find_format(engine.choices.format)
-    part, counts_file = parts / f"{chunk.index:06d}.part", parts / f"{chunk.index:06d}.json"
+    part, counts_file = (
+        parts / f"{chunk.index:06d}.part",
+        parts / f"{chunk.index:06d}.json",
+    )
     if part.is_file() and counts_file.is_file():
         return Accounting.from_json(counts_file.read_text()), missing, True
     _, scored, alleles, counts = engine.run(
@@ -547,7 +558,9 @@ def _join(
     """Write the output whole among the parts, then rename it."""
     files = [parts / f"{i:06d}.part" for i in range(n_chunks)]
     whole = parts / f"whole{out.suffix}"
-    form.join(whole, files, output_columns(), header, prepared, total.as_dict(), missing)
+    form.join(
+        whole, files, output_columns(), header, prepared, total.as_dict(), missing
+    )
     form.finish(whole)
     with whole.open("rb") as file:
         os.fsync(file.fileno())

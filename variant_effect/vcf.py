@@ -94,11 +94,21 @@ class VcfReader:
         self.path = path
         self._line = 0
         self._file = _open_records(path)
-        self.header = self._read_header()
-        if regions and names is not None and str(path) != "-":
-            indexed = _indexed_records(path, regions, names)
-            if indexed is not None:
-                self._file = indexed
+        try:
+            self.header = self._read_header()
+            if regions and names is not None and str(path) != "-":
+                indexed = _indexed_records(path, regions, names)
+                if indexed is not None:
+                    self.close()
+                    self._file = indexed
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if str(self.path) != "-":
+            self._file.close()
 
     def _read_header(self) -> Header:
         lines: list[str] = []

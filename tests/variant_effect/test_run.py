@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from data_registry.coordinates import Region
 from data_registry.errors import MalformedFileError, ReferenceMismatchError
 from data_registry.store import open_store
-from tests.organisms import LENGTHS, base, other, snv, vcf_text
+from tests.organisms import LENGTHS, SEQUENCES, base, other, snv, vcf_text
 from variant_effect import preparation
 from variant_effect.preparation import Prepared, prepare
 from variant_effect.run import Accounting, Choices, likely_cause, score_vcf
@@ -347,6 +348,31 @@ def test_regions(tmp_path: Path, prepared: Prepared) -> None:
     expected = expected[inside].reset_index(drop=True)
     pd.testing.assert_frame_equal(scores(out), expected, check_dtype=False)
     assert result.accounting.records == inside.sum() > 50
+
+
+@pytest.mark.parametrize("index", ["tbi", "csi"])
+def test_regions_through_an_index_are_those_without(
+    tmp_path: Path, prepared: Prepared, index: str
+) -> None:
+    deletion = SEQUENCES["chr1"][1989:2061]
+    rows = [*many(), ("chr1", 1990, deletion, deletion[0], ".", "0|1", "1|1")]
+    rows.sort(key=lambda row: (row[0], row[1]))
+    plain = write(tmp_path / "a.vcf", rows, samples=["a", "b"])
+    packed = tmp_path / "b.vcf.gz"
+    pysam.tabix_compress(str(plain), str(packed))
+    pysam.tabix_index(str(packed), preset="vcf", csi=index == "csi")
+    # Overlapping, nested and neighbouring regions; the deletion reaches into the first.
+    regions = (
+        Region("chr1", 2040, 2500), Region("chr1", 2400, 3000), Region("chr1", 2450, 2460),
+        Region("chr1", 3000, 3001), Region("chr2", 300, None), Region("chrM"),
+    )  # fmt: skip
+    frames = []
+    for vcf in (plain, packed):
+        out = tmp_path / f"{vcf.name}.parquet"
+        score_vcf(vcf, out, prepared, Choices(regions=regions, format="parquet"))
+        frames.append(scores(out))
+    assert 1990 in frames[0]["pos"].tolist()
+    pd.testing.assert_frame_equal(*frames)
 
 
 @pytest.mark.realdata
