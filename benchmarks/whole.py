@@ -25,7 +25,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine  # noqa: E402
 
 CISGRAPH = [sys.executable, "-m", "dashboards.cli"]
 SCORE = [sys.executable, "-m", "variant_effect.score"]
@@ -139,7 +139,7 @@ def load_with_pyg(workspace: Path) -> dict[str, Any]:
 
 def rebuild(
     workspace: Path, recipe: list[str], changed: dict[str, Path], work: Path
-) -> Any:
+) -> list[dict[str, Any]]:
     """Change one source at a time; compare the rebuild with a full build of the same.
 
     The changed source is the real file without its last row.

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from dashboards.demonstration import run_demo
 from data_registry import cli as registry
 from data_registry.console import (
     OUT,
@@ -18,7 +19,6 @@ from data_registry.console import (
     step_reporter,
 )
 from data_registry.store import open_store
-from dashboards.demonstration import run_demo
 from graph_builder import cli as graph
 from variant_effect.alleles import STATUS_MEANINGS
 from variant_effect.card import card_as_json, explain_variant

@@ -138,7 +138,9 @@ def add(
         if recipe is not None:
             read = read_recipe(recipe, root or recipe.parent)
             with step_reporter(recipe.name) as on_step:
-                outcomes = register_recipe(store, read, on_step=on_step, keep_going=True)
+                outcomes = register_recipe(
+                    store, read, on_step=on_step, keep_going=True
+                )
             for outcome in outcomes:
                 if outcome.added is not None:
                     show_added(outcome.added)

@@ -138,7 +138,7 @@ def _named_rows(manifest: Manifest, kind: NodeType | EdgeType) -> str:
     fields = ", ".join(f'x."{one.name}"' for one in kind.attributes)
     content = f"hash({fields})" if fields else "0"
     if isinstance(kind, NodeType):
-        return f"SELECT x.identifier AS name, {content} AS content FROM {read(kind.name)} x"  # noqa: S608, E501
+        return f"SELECT x.identifier AS name, {content} AS content FROM {read(kind.name)} x"  # noqa: S608
     key = "".join(f""" || ' [' || x."{one}" || ']'""" for one in kind.key)
     return f"""
         SELECT s.identifier || ' -> ' || t.identifier{key} AS name, {content} AS content

@@ -163,7 +163,7 @@ def read_records(lines: bytes, path: Path, first_line: int) -> pa.Table:
     n_columns = lines.split(b"\n", 1)[0].count(b"\t") + 1
     try:
         if n_columns < len(names):
-            raise pa.ArrowInvalid("too few columns")  # noqa: TRY301
+            raise pa.ArrowInvalid("too few columns")
         table = pa_csv.read_csv(
             pa.BufferReader(lines),
             read_options=pa_csv.ReadOptions(
@@ -259,7 +259,9 @@ def read_alleles(
         table = table.filter(keep)
         source_record = source_record[keep.to_numpy(zero_copy_only=False)]
     alts = pc.split_pattern(table["ALT"].combine_chunks(), ",")
-    record = pc.list_parent_indices(alts).to_numpy(zero_copy_only=False).astype(np.int32)
+    record = (
+        pc.list_parent_indices(alts).to_numpy(zero_copy_only=False).astype(np.int32)
+    )
     alt = pc.list_flatten(alts)
     chrom = _one(table["CHROM"].take(record))
     ref = _one(table["REF"].take(record))
@@ -270,15 +272,22 @@ def read_alleles(
     code_of = {name: code for code, name in enumerate(contigs)}
     encoded = chrom.dictionary_encode()
     code = np.array(
-        [code_of.get(contig_map.get(name) or "", -1) for name in encoded.dictionary.to_pylist()],
+        [
+            code_of.get(contig_map.get(name) or "", -1)
+            for name in encoded.dictionary.to_pylist()
+        ],
         dtype=np.int32,
     )
-    contig = code[encoded.indices.to_numpy(zero_copy_only=False)] if len(chrom) else (
-        np.zeros(0, np.int32)
+    contig = (
+        code[encoded.indices.to_numpy(zero_copy_only=False)]
+        if len(chrom)
+        else (np.zeros(0, np.int32))
     )
     lengths = np.array([genome.lengths[name] for name in contigs], dtype=np.int64)
-    length = np.where(contig >= 0, lengths[np.maximum(contig, 0)], 0) if len(lengths) else (
-        np.zeros(len(pos), np.int64)
+    length = (
+        np.where(contig >= 0, lengths[np.maximum(contig, 0)], 0)
+        if len(lengths)
+        else (np.zeros(len(pos), np.int64))
     )
     start = pos - 1
     ref_bp = pc.binary_length(ref).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -343,7 +352,9 @@ def _inside(
         if spans:
             rows = np.flatnonzero(chrom == name)
             reach = np.maximum.accumulate([span[1] for span in spans])
-            last = np.searchsorted([span[0] for span in spans], end[rows], side="left") - 1
+            last = (
+                np.searchsorted([span[0] for span in spans], end[rows], side="left") - 1
+            )
             keep[rows] = (last >= 0) & (reach[np.maximum(last, 0)] > start[rows])
     return pa.array(keep)
 
@@ -360,7 +371,9 @@ def _equals(values: pa.Array, text: str) -> NDArray[np.bool_]:
     return found.astype(bool)
 
 
-def _classify(ref: pa.Array, alt: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _classify(
+    ref: pa.Array, alt: pa.Array
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Status by the letters of REF and ALT alone, and the lane."""
     n = len(ref)
     status = np.zeros(n, dtype=np.uint8)
@@ -369,7 +382,9 @@ def _classify(ref: pa.Array, alt: pa.Array) -> tuple[NDArray[np.uint8], NDArray[
     odd = np.flatnonzero(~plain)
     if not len(odd):
         same = pc.equal(pc.utf8_upper(ref), pc.utf8_upper(alt))
-        status[same.to_numpy(zero_copy_only=False).astype(bool)] = _CODE["same_as_reference"]
+        status[same.to_numpy(zero_copy_only=False).astype(bool)] = _CODE[
+            "same_as_reference"
+        ]
         return status, lane
     sub_ref, sub_alt = ref.take(odd), alt.take(odd)
     part = np.zeros(len(odd), dtype=np.uint8)
@@ -396,7 +411,10 @@ def _classify(ref: pa.Array, alt: pa.Array) -> tuple[NDArray[np.uint8], NDArray[
     part[structural & bad_ref] = _CODE["malformed_allele"]
     mark(no_ref, "missing_reference")
     iupac = _matches(sub_ref, _IUPAC) & _matches(sub_alt, _IUPAC)
-    mark(iupac & ~(_matches(sub_ref, _BASES) & _matches(sub_alt, _BASES)), "ambiguous_base")
+    mark(
+        iupac & ~(_matches(sub_ref, _BASES) & _matches(sub_alt, _BASES)),
+        "ambiguous_base",
+    )
     mark(~iupac, "malformed_allele")
     status[odd] = part
     lane[odd[structural]] = STRUCTURAL
@@ -427,9 +445,7 @@ def _structural_extent(
         if not alt[i].as_py().startswith("<"):
             end[i] = start[i] + 1
             continue
-        fields = dict(
-            cell.split("=", 1) for cell in text.split(";") if "=" in cell
-        )
+        fields = dict(cell.split("=", 1) for cell in text.split(";") if "=" in cell)
         try:
             if "END" in fields:
                 end[i] = int(fields["END"])
@@ -488,17 +504,14 @@ def _normalise(alleles: AlleleTable, genome: Genome) -> None:
         alleles.norm_start[index] = done.vcf.start
         alleles.end[index] = done.minimal.start + done.minimal.ref.lengths
         rows.append(index)
-        spelled.append(
-            (done.minimal.ref, done.minimal.alt, done.vcf.ref, done.vcf.alt)
-        )
+        spelled.append((done.minimal.ref, done.minimal.alt, done.vcf.ref, done.vcf.alt))
     if not rows:
         return
     order = np.concatenate(rows)
     place = np.full(n, len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     joined = [
-        _append_empty([strings[i] for strings in spelled]).take(place)
-        for i in range(4)
+        _append_empty([strings[i] for strings in spelled]).take(place) for i in range(4)
     ]
     alleles.min_ref, alleles.min_alt, alleles.norm_ref, alleles.norm_alt = joined
 
@@ -526,7 +539,9 @@ def mismatch_causes(alleles: AlleleTable, genome: Genome) -> Counter[str]:
         at = int(alleles.pos[i]) - 1
 
         def read(start: int, width: int, contig: NDArray[np.uint8] = contig) -> str:
-            found: str = contig[max(start, 0) : start + width].tobytes().decode().upper()
+            found: str = (
+                contig[max(start, 0) : start + width].tobytes().decode().upper()
+            )
             return found
 
         hits["shifted_by_one"] += read(at + 1, len(ref)) == ref

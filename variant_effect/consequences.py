@@ -124,7 +124,9 @@ class GeneBlocks:
 
         def close() -> None:
             if place is not None:
-                rows.setdefault(place[0], []).append((place[1], place[2], "".join(current)))
+                rows.setdefault(place[0], []).append(
+                    (place[1], place[2], "".join(current))
+                )
 
         with path.open() as file:
             for line in file:
@@ -193,12 +195,18 @@ class TranscriptSpans:
             rows["strand"].to_numpy(object),
         )
 
-    def at(self, asked: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    def at(
+        self, asked: Spans
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """Return pairs (asked, transcript) that overlap, and whether in an exon."""
         where, transcript = _pairs(asked, self.spans)
         in_exon, exon = _pairs(asked, self.exons)
         key = where * len(self.names) + transcript
-        return where, transcript, np.isin(key, in_exon * len(self.names) + self.owner[exon])
+        return (
+            where,
+            transcript,
+            np.isin(key, in_exon * len(self.names) + self.owner[exon]),
+        )
 
 
 def _spans(rows: pd.DataFrame) -> Spans:
@@ -271,7 +279,12 @@ class ConsequenceCaller:
     genes: GeneBlocks
     gene_of: Mapping[str, str]
     canonical: frozenset[str]
-    spans: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]]
+    spans: Mapping[
+        str,
+        tuple[
+            NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]
+        ],
+    ]
     gene_ids: Sequence[str]
     symbols: Mapping[str, str] = field(default_factory=dict)
     codon_tables: Mapping[str, int] = field(default_factory=dict)
@@ -331,18 +344,24 @@ class ConsequenceCaller:
             "\t",
         )
         with tempfile.TemporaryDirectory(prefix="cisgraph-csq-") as folder:
-            sites, gff, out = (Path(folder) / name for name in ("in.vcf", "g.gff3", "out.vcf"))
+            sites, gff, out = (
+                Path(folder) / name for name in ("in.vcf", "g.gff3", "out.vcf")
+            )
             n_genes = self.write_genes(alleles, rows, gff)
             if not n_genes:
                 return _no_entries()
-            used = [alleles.contigs[c] for c in np.unique(alleles.contig[rows]).tolist()]
+            used = [
+                alleles.contigs[c] for c in np.unique(alleles.contig[rows]).tolist()
+            ]
             run_csq(
                 self.fasta, gff, sites, out, used, joined_bytes(text),
                 "--local-csq", "-C", str(code),
             )  # fmt: skip
             return _read_entries(out, len(rows))
 
-    def write_genes(self, alleles: AlleleTable, rows: NDArray[np.int64], path: Path) -> int:
+    def write_genes(
+        self, alleles: AlleleTable, rows: NDArray[np.int64], path: Path
+    ) -> int:
         """Write the canonical GFF around the alleles; return how many genes it holds."""
         blocks: dict[str, None] = {}
         for code in np.unique(alleles.contig[rows]).tolist():
@@ -376,21 +395,28 @@ class ConsequenceCaller:
             if held is None:
                 continue
             zero = np.zeros(len(index), np.int64)
-            at, which, in_exon = held.at(Spans(zero, alleles.start[index], alleles.end[index]))
+            at, which, in_exon = held.at(
+                Spans(zero, alleles.start[index], alleles.end[index])
+            )
             names = held.names[which]
             distinct, code = np.unique(which, return_inverse=True)
             there = np.array(
-                [code_of.get(name, len(transcripts)) for name in held.names[distinct]], np.int64
+                [code_of.get(name, len(transcripts)) for name in held.names[distinct]],
+                np.int64,
             )
             is_new = ~np.isin(index[at] * (len(transcripts) + 1) + there[code], known)
             is_new &= ~(held.is_coding[which] & in_exon)
             which, names = which[is_new], names[is_new]
             added["allele"].append(index[at][is_new])
-            added["term"].append(np.where(in_exon[is_new], "non_coding", "intron").astype(object))
+            added["term"].append(
+                np.where(in_exon[is_new], "non_coding", "intron").astype(object)
+            )
             added["transcript"].append(names)
             added["strand"].append(held.strand[which])
             added["biotype"].append(
-                np.where(held.is_coding[which], "protein_coding", "misc_RNA").astype(object)
+                np.where(held.is_coding[which], "protein_coding", "misc_RNA").astype(
+                    object
+                )
             )
         if not any(map(len, added["allele"])):
             return entries
@@ -412,7 +438,10 @@ class ConsequenceCaller:
         return {
             "allele": np.r_[entries["allele"][keep], new["allele"]],
             "protein": pa.concat_arrays([protein, blank]),
-            **{name: extended(name) for name in ("term", "transcript", "biotype", "strand")},
+            **{
+                name: extended(name)
+                for name in ("term", "transcript", "biotype", "strand")
+            },
         }
 
     def _choose(self, entries: dict[str, Any], found: Consequences) -> None:
@@ -436,15 +465,18 @@ class ConsequenceCaller:
             [self.gene_of.get(name, name) for name in transcripts], dtype=object
         )[tr_code[best]]
         found.symbol[where] = np.array(
-            [self.symbols.get(self.gene_of.get(name, name), "") for name in transcripts],
+            [
+                self.symbols.get(self.gene_of.get(name, name), "")
+                for name in transcripts
+            ],
             dtype=object,
         )[tr_code[best]]
         bio_code, biotypes = entries["biotype"]
         found.biotype[where] = np.array(biotypes, dtype=object)[bio_code[best]]
         strand_code, strands = entries["strand"]
         found.strand[where] = np.array(strands, dtype=object)[strand_code[best]]
-        found.protein[where] = entries["protein"].take(pa.array(best)).to_numpy(
-            zero_copy_only=False
+        found.protein[where] = (
+            entries["protein"].take(pa.array(best)).to_numpy(zero_copy_only=False)
         )
         for i in order[~first].tolist():
             text = f"{tr_array[tr_code[i]]}:{so_array[term_code[i]]}"
@@ -475,7 +507,9 @@ class ConsequenceCaller:
             found.term[here] = terms[side]
             near = side > 0
             found.gene[here[near]] = ids[gene[near]]
-            found.symbol[here[near]] = [self.symbols.get(g, "") for g in ids[gene[near]]]
+            found.symbol[here[near]] = [
+                self.symbols.get(g, "") for g in ids[gene[near]]
+            ]
             found.distance[here[near]] = distance[near]
 
 
@@ -534,7 +568,11 @@ def nearest_gene(
     up = best_up <= FLANK_BP
     down = ~up & (best_down <= FLANK_BP)
     side[up], gene[up], distance[up] = 1, gene_index[up_gene[up]], best_up[up]
-    side[down], gene[down], distance[down] = 2, gene_index[down_gene[down]], best_down[down]
+    side[down], gene[down], distance[down] = (
+        2,
+        gene_index[down_gene[down]],
+        best_down[down],
+    )
     if inside.any():
         holder = at.copy()
         for i in np.flatnonzero(inside).tolist():
@@ -587,10 +625,14 @@ def run_csq(
     PlatformError
         csq stopped; the message holds its own words.
     """
-    global _last_rid  # noqa: PLW0603 - mirrors csq's own static variable
+    global _last_rid
     listed = [*(["cisgraph_unused"] if _last_rid == 0 else []), *contigs]
     head = "".join(f"##contig=<ID={name}>\n" for name in listed)
-    gt = '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n' if columns else ""
+    gt = (
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
+        if columns
+        else ""
+    )
     with sites.open("wb") as file:
         file.write(
             f"##fileformat=VCFv4.2\n{gt}{head}"
@@ -642,7 +684,9 @@ def _one_entry_a_transcript(entries: dict[str, Any]) -> dict[str, Any]:
         term_code[kept] = code_of[term]
     keep = np.sort(order[first])
 
-    def coded(pair: tuple[NDArray[np.int64], list[str]]) -> tuple[NDArray[np.int64], list[str]]:
+    def coded(
+        pair: tuple[NDArray[np.int64], list[str]],
+    ) -> tuple[NDArray[np.int64], list[str]]:
         return pair[0][keep], pair[1]
 
     return {
@@ -704,7 +748,9 @@ def _read_entries(path: Path, expected: int) -> dict[str, Any]:
     return {
         "allele": allele,
         "term": coded(0),
-        "transcript": (lambda c: (c[0], [decode_identifier(n) for n in c[1]]))(coded(2)),
+        "transcript": (lambda c: (c[0], [decode_identifier(n) for n in c[1]]))(
+            coded(2)
+        ),
         "biotype": coded(3),
         "strand": coded(4),
         "protein": column(5),

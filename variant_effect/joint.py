@@ -247,7 +247,9 @@ def _columns_for_csq(column: pa.Array, n_alts: np.ndarray) -> list[pa.Array]:
             row if "/" not in cell or len(set(row)) == 1 else ["."] * len(row)
             for row, cell in zip(copies, cells, strict=True)
         ]
-        kept = [[row[k] if k < len(row) else "." for row in known] for k in range(ploidy)]
+        kept = [
+            [row[k] if k < len(row) else "." for row in known] for k in range(ploidy)
+        ]
     return [
         pc.if_else(bad, ".", pa.array(values, pa.string()).take(encoded.indices))
         for values in kept
@@ -282,9 +284,12 @@ def _read_compounds(path: Path) -> list[tuple[str, str]]:
             start = info.find("BCSQ=")
             if start < 0:
                 continue
-            for entry in info[start + 5 :].split(";", 1)[0].split(","):
-                if entry.count("|") == 6 and "+" in entry.rpartition("|")[2]:
-                    out.append((chrom, entry))
+            entries = info[start + 5 :].split(";", 1)[0].split(",")
+            out += [
+                (chrom, entry)
+                for entry in entries
+                if entry.count("|") == 6 and "+" in entry.rpartition("|")[2]
+            ]
     return out
 
 

@@ -35,7 +35,7 @@ from variant_effect.consequences import (
     TranscriptSpans,
 )
 from variant_effect.markov import Background, MarkovModel
-from variant_effect.scorers.base import Material
+from variant_effect.material import Material
 from variant_effect.scorers.markov import background_class
 
 GFF_FILE = "canonical.gff3"
@@ -162,7 +162,7 @@ def make_caller(
         )
     usable = _transcripts_in(gff)
     rows = connection.execute(
-        "SELECT transcript_id, contig, start, \"end\", strand, cds_length FROM transcripts"
+        'SELECT transcript_id, contig, start, "end", strand, cds_length FROM transcripts'
     ).df()
     parts = connection.execute(
         "SELECT transcript_id, contig, start, \"end\" FROM features WHERE kind = 'exon'"
@@ -174,7 +174,7 @@ def make_caller(
         str(contig): TranscriptSpans.of(group, exons_of.get(contig, parts.iloc[:0]))
         for contig, group in rows.groupby("contig", sort=True)
     }
-    canonical = transcripts.loc[transcripts["is_canonical"].fillna(False).astype(bool)]
+    canonical = transcripts.loc[transcripts["is_canonical"].isin([True])]
     return ConsequenceCaller(
         fasta=genome.path,
         genes=GeneBlocks.read(gff),

@@ -57,7 +57,7 @@ from variant_effect.layers import MAX_LISTED
 from variant_effect.markov import MarkovModel
 
 if TYPE_CHECKING:
-    from variant_effect.scorers.base import Material
+    from variant_effect.material import Material
 
 Ints = NDArray[np.int64]
 

@@ -18,8 +18,8 @@ from variant_effect.alleles import (
 )
 from variant_effect.consequences import Consequences
 from variant_effect.markov import Background, MarkovModel
+from variant_effect.material import Material
 from variant_effect.preparation import make_caller
-from variant_effect.scorers.base import Material
 from variant_effect.scorers.structural import StructuralScorer
 from variant_effect.structural import Side, association, fill_consequences, read_events
 

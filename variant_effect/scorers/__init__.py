@@ -5,7 +5,8 @@ To add a scorer, write ``variant_effect/scorers/<name>.py`` with a class that ke
 the common laws. ``docs/scorers.md`` walks through an example.
 """
 
-from variant_effect.scorers.base import Material, Scorer
+from variant_effect.material import Material
+from variant_effect.scorers.base import Scorer
 from variant_effect.scorers.conservation import ConservationScorer
 from variant_effect.scorers.frequency import FrequencyScorer
 from variant_effect.scorers.genes import GeneScorer

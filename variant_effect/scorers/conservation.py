@@ -14,7 +14,8 @@ from variant_effect.alleles import AlleleTable
 from variant_effect.columns import REAL, TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.layers import IntervalLayer, allele_spans, real, spread
-from variant_effect.scorers.base import Material, nulls
+from variant_effect.material import Material
+from variant_effect.scorers.base import nulls
 
 _GAP_BP = 20_000
 

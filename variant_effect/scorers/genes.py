@@ -12,7 +12,7 @@ import pyarrow as pa
 from variant_effect.alleles import AlleleTable
 from variant_effect.columns import INTEGER, REAL, Column
 from variant_effect.consequences import Consequences
-from variant_effect.scorers.base import Material
+from variant_effect.material import Material
 
 _QUERY = """
 WITH level AS (

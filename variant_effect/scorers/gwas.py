@@ -10,7 +10,8 @@ import pyarrow as pa
 from variant_effect.alleles import AlleleTable
 from variant_effect.columns import TEXT, Column
 from variant_effect.consequences import Consequences
-from variant_effect.scorers.base import Material, nulls
+from variant_effect.material import Material
+from variant_effect.scorers.base import nulls
 from variant_effect.scorers.lookup import has_rows, joined, number_column, text_column
 
 

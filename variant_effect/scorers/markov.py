@@ -17,7 +17,7 @@ from variant_effect.columns import REAL, TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.layers import real
 from variant_effect.markov import LEVELS, Background, MarkovModel, allele_contexts
-from variant_effect.scorers.base import Material
+from variant_effect.material import Material
 
 
 def background_class(term: str) -> str:
@@ -80,9 +80,7 @@ class MarkovScorer:
             )
             codes, terms = pd.factorize(consequences.term[index])
             merged, names = _merge(codes, terms)
-            classes: Any = pd.Categorical.from_codes(
-                merged, categories=pd.Index(names)
-            )
+            classes: Any = pd.Categorical.from_codes(merged, categories=pd.Index(names))
             percentile[index], level[index] = self.background.percentile(
                 scores, classes, allele_contexts(contig, minimal)
             )
@@ -97,9 +95,7 @@ class MarkovScorer:
         }
 
 
-def _merge(
-    codes: np.ndarray, terms: np.ndarray
-) -> tuple[NDArray[np.int64], list[str]]:
+def _merge(codes: np.ndarray, terms: np.ndarray) -> tuple[NDArray[np.int64], list[str]]:
     """Map codes of full terms to codes of their classes."""
     classes = [background_class(str(term)) for term in terms]
     names = sorted(set(classes))

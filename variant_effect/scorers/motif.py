@@ -14,7 +14,8 @@ from variant_effect.alleles import AlleleTable
 from variant_effect.columns import INTEGER, REAL, TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.layers import real, spread
-from variant_effect.scorers.base import Material, nulls
+from variant_effect.material import Material
+from variant_effect.scorers.base import nulls
 
 MAX_P = 1e-4
 """A site counts at this p-value a position and strand, as FIMO's default."""

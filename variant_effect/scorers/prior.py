@@ -35,7 +35,7 @@ from Bio.Align import substitution_matrices
 from variant_effect.alleles import AlleleTable
 from variant_effect.columns import REAL, Column
 from variant_effect.consequences import Consequences
-from variant_effect.scorers.base import Material
+from variant_effect.material import Material
 
 WEIGHTS: Mapping[str, float] = {
     "transcript_ablation": 0.95,
@@ -163,7 +163,9 @@ def _consequence_term(consequences: Consequences) -> np.ndarray:
     term = weight[codes].astype(np.float64)
     near = consequences.distance > 0
     term[near] *= np.exp(-consequences.distance[near] / _FADE_BP)
-    is_missense = np.array([str(t).startswith("missense_variant") for t in terms] or [False])
+    is_missense = np.array(
+        [str(t).startswith("missense_variant") for t in terms] or [False]
+    )
     missense = is_missense[codes]
     changes, distinct = pd.factorize(consequences.protein[missense])
     table = np.array([_missense_weight(str(change)) for change in distinct] or [0.0])

@@ -13,7 +13,7 @@ from variant_effect.alleles import AlleleTable
 from variant_effect.columns import INTEGER, REAL, TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.layers import IntervalLayer, spread
-from variant_effect.scorers.base import Material
+from variant_effect.material import Material
 
 _LAYERS: Mapping[str, str] = {
     "chromatin_state": 'SELECT contig, start, "end", coalesce(state, name) AS label '

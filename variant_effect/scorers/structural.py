@@ -13,7 +13,7 @@ from variant_effect.alleles import AlleleTable
 from variant_effect.columns import Column
 from variant_effect.consequences import Consequences
 from variant_effect.markov import MarkovModel
-from variant_effect.scorers.base import Material
+from variant_effect.material import Material
 from variant_effect.structural import COLUMNS, StructuralLayers, describe_structural
 
 
