@@ -39,7 +39,9 @@ def columns_before(
     return consequences, before
 
 
-def score_alone(engine: Engine, scorer: Scorer, lines: Sequence[bytes]) -> dict[str, pa.Array]:
+def score_alone(
+    engine: Engine, scorer: Scorer, lines: Sequence[bytes]
+) -> dict[str, pa.Array]:
     """Run one scorer on a chunk of records."""
     alleles = make_alleles(engine, lines)
     consequences, before = columns_before(engine, scorer, alleles)
@@ -88,7 +90,9 @@ def check_scorer(engine: Engine, scorer: Scorer, lines: Sequence[bytes]) -> None
         low, dash, high = column.range.partition("-")
         if dash and low.replace(".", "").isdigit() and high.replace(".", "").isdigit():
             known = [value for value in together[column.name] if value is not None]
-            assert all(float(low) <= float(value) <= float(high) + 1e-6 for value in known)
+            assert all(
+                float(low) <= float(value) <= float(high) + 1e-6 for value in known
+            )
 
     # A chunk without a single allele to score is no special case.
     none = as_lists(score_alone(engine, scorer, [lines[i] for i in unscored]))

@@ -34,7 +34,14 @@ HEADER = [
 R2400 = base("chr1", 2400)
 RECORDS = [
     (*snv("chr1", 2101), "AC=1;XN=a%3Bb,c", "0|1"),
-    ("chr1", 2201, base("chr1", 2201), f"{other(base('chr1', 2201))},*,N", "FLAG", "1|2"),
+    (
+        "chr1",
+        2201,
+        base("chr1", 2201),
+        f"{other(base('chr1', 2201))},*,N",
+        "FLAG",
+        "1|2",
+    ),
     ("chr1", 2350, base("chr1", 2350), "<DEL>", "END=2500", "0|1"),
     ("chr1", 2400, R2400, R2400 + "GATTACA", ".", "1|1"),
     (*snv("chr1", 5003), "XN=old", "1|1"),
@@ -52,7 +59,12 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(given: Path, prepared: Prepared) -> dict[str, Path]:
-    names = {"tsv": "o.tsv", "parquet": "o.parquet", "jsonl": "o.jsonl", "vcf": "o.vcf.gz"}
+    names = {
+        "tsv": "o.tsv",
+        "parquet": "o.parquet",
+        "jsonl": "o.jsonl",
+        "vcf": "o.vcf.gz",
+    }
     made = {form: given.parent / name for form, name in names.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("variant_effect.run.MAX_MISMATCHED", 1.0)
@@ -66,8 +78,12 @@ def unpacked(path: Path) -> bytes:
 
 
 def read_tsv(path: Path) -> pd.DataFrame:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("##")]
-    return pd.DataFrame([line.split("\t") for line in lines[1:]], columns=lines[0].split("\t"))
+    lines = [
+        line for line in path.read_text().splitlines() if not line.startswith("##")
+    ]
+    return pd.DataFrame(
+        [line.split("\t") for line in lines[1:]], columns=lines[0].split("\t")
+    )
 
 
 def as_text(value: object) -> str:
@@ -78,7 +94,9 @@ def test_tsv_json_and_vcf_hold_what_parquet_holds(written: dict[str, Path]) -> N
     rows = pq.read_table(written["parquet"]).to_pylist()
     assert len(rows) == 9
     tsv = read_tsv(written["tsv"]).to_dict("records")
-    objects = [json.loads(line) for line in written["jsonl"].read_text().splitlines()][1:]
+    objects = [json.loads(line) for line in written["jsonl"].read_text().splitlines()][
+        1:
+    ]
     with pysam.VariantFile(str(written["vcf"])) as file:
         infos = [entry for record in file for entry in record.info["CISGRAPH"]]
     assert len(tsv) == len(objects) == len(infos) == len(rows)
@@ -109,11 +127,15 @@ def test_parquet_declares_its_columns(written: dict[str, Path]) -> None:
     assert b"workspace digest" in schema.metadata[b"cisgraph"]
 
 
-def test_every_head_tells_the_accounting(written: dict[str, Path], prepared: Prepared) -> None:
+def test_every_head_tells_the_accounting(
+    written: dict[str, Path], prepared: Prepared
+) -> None:
     heads = {
         "tsv": written["tsv"].read_text().split("\nchrom\t")[0],
         "parquet": pq.read_schema(written["parquet"]).metadata[b"cisgraph"].decode(),
-        "jsonl": "\n".join(json.loads(written["jsonl"].read_text().splitlines()[0])["cisgraph"]),
+        "jsonl": "\n".join(
+            json.loads(written["jsonl"].read_text().splitlines()[0])["cisgraph"]
+        ),
         "vcf": unpacked(written["vcf"]).decode().split("\n#CHROM")[0],
     }
     for head in heads.values():
@@ -125,7 +147,9 @@ def test_every_head_tells_the_accounting(written: dict[str, Path], prepared: Pre
         assert "no graph is built" in head
 
 
-def test_vcf_keeps_every_record_and_field(written: dict[str, Path], given: Path) -> None:
+def test_vcf_keeps_every_record_and_field(
+    written: dict[str, Path], given: Path
+) -> None:
     before = [line.split("\t") for line in given.read_text().splitlines()]
     with gzip.open(written["vcf"], "rt", encoding="utf-8") as file:
         after = [line.rstrip("\n").split("\t") for line in file]
@@ -156,7 +180,9 @@ def test_vcf_is_bgzipped_and_indexed(written: dict[str, Path]) -> None:
     assert all(value.split("|")[1] for _, _, value in found)
 
 
-def test_an_unsorted_vcf_is_written_without_an_index(tmp_path: Path, bare: Prepared) -> None:
+def test_an_unsorted_vcf_is_written_without_an_index(
+    tmp_path: Path, bare: Prepared
+) -> None:
     rows = [snv("chr1", 2000), snv("chr1", 1000), snv("chr2", 5), snv("chr1", 7)]
     (tmp_path / "a.vcf").write_text(vcf_text(rows))
     out = tmp_path / "o.vcf.gz"
@@ -196,12 +222,16 @@ def test_special_characters_are_percent_encoded() -> None:
 
 
 def test_tsv_text_cannot_break_its_row(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "t", pa.table({"a": ['x"y\tz\nw', None], "b": [0.25, math.nan]}))
+    write_tsv(
+        tmp_path / "t", pa.table({"a": ['x"y\tz\nw', None], "b": [0.25, math.nan]})
+    )
     assert (tmp_path / "t").read_text() == "x y z w\t0.25\n\tnan\n"
 
 
 def test_tsv_is_bgzipped_where_its_name_asks(tmp_path: Path, bare: Prepared) -> None:
-    (tmp_path / "a.vcf").write_text(vcf_text([snv("chr1", p) for p in range(1000, 1050)]))
+    (tmp_path / "a.vcf").write_text(
+        vcf_text([snv("chr1", p) for p in range(1000, 1050)])
+    )
     for name in ("o.tsv.gz", "o.tsv"):
         score_vcf(tmp_path / "a.vcf", tmp_path / name, bare, Choices())
     with pysam.BGZFile(str(tmp_path / "o.tsv.gz"), "rb", None) as file:

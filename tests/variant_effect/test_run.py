@@ -38,8 +38,7 @@ def many() -> list[tuple]:
     ]
     genotypes = ["0|1", "1|1", "1|0", "0/1"]
     return [
-        (*snv(c, p), ".", genotypes[p % 4], genotypes[p // 4 % 4])
-        for c, p in places
+        (*snv(c, p), ".", genotypes[p % 4], genotypes[p // 4 % 4]) for c, p in places
     ]
 
 

@@ -34,9 +34,13 @@ def positions(text: str) -> list[tuple[str, int]]:
     return [(row[0], int(row[1])) for row in rows[1:]]
 
 
-def scored(tmp_path: Path, vcf: Path, workspace: Path, *more: object) -> list[tuple[str, int]]:
+def scored(
+    tmp_path: Path, vcf: Path, workspace: Path, *more: object
+) -> list[tuple[str, int]]:
     out = tmp_path / "out.tsv"
-    result = invoke("--vcf", vcf, "--workspace", workspace, "--out", out, "--workers", 1, *more)
+    result = invoke(
+        "--vcf", vcf, "--workspace", workspace, "--out", out, "--workers", 1, *more
+    )
     assert result.exit_code == 0, result.output
     return positions(out.read_text())
 
@@ -73,7 +77,9 @@ def test_regions(tmp_path: Path, vcf: Path, workspace: Path, regions, kept) -> N
 def test_regions_of_a_bed(tmp_path: Path, vcf: Path, workspace: Path) -> None:
     bed = tmp_path / "r.bed"
     bed.write_text("1\t100\t101\nNC_2\t0\t1500\n")  # 0-based half-open: base 101
-    found = scored(tmp_path, vcf, workspace, "--regions-file", bed, "--region", "chr1:1")
+    found = scored(
+        tmp_path, vcf, workspace, "--regions-file", bed, "--region", "chr1:1"
+    )
     assert found == [PLACES[0], PLACES[2], PLACES[6]]
 
 
@@ -92,17 +98,24 @@ def test_standard_input_and_output(
     monkeypatch.setattr(sys, "stdin", given)
     out = io.TextIOWrapper(io.BytesIO(), write_through=True)
     monkeypatch.setattr(sys, "stdout", out)
-    app(["--vcf", "-", "--workspace", str(workspace), "--workers", "1"], standalone_mode=False)
+    app(
+        ["--vcf", "-", "--workspace", str(workspace), "--workers", "1"],
+        standalone_mode=False,
+    )
     assert positions(out.buffer.getvalue().decode()) == PLACES
     assert b"7 alleles of 7 records = 7 scored" in capfdbinary.readouterr().err
 
 
-def test_a_genome_and_genes_of_one_name(tmp_path: Path, vcf: Path, workspace: Path) -> None:
+def test_a_genome_and_genes_of_one_name(
+    tmp_path: Path, vcf: Path, workspace: Path
+) -> None:
     fasta, gff = tmp_path / "tiny.fa", tmp_path / "tiny.gff3"
     fasta.write_text(fasta_text())
     gff.write_text(gff_text())
     out = tmp_path / "o.parquet"
-    result = invoke("--vcf", vcf, "--fasta", fasta, "--gff", gff, "--out", out, "--workers", 1)
+    result = invoke(
+        "--vcf", vcf, "--fasta", fasta, "--gff", gff, "--out", out, "--workers", 1
+    )
     assert result.exit_code == 0, result.output
     mine = pd.read_parquet(out)
     whole = tmp_path / "w.parquet"
@@ -114,7 +127,9 @@ def test_a_genome_and_genes_of_one_name(tmp_path: Path, vcf: Path, workspace: Pa
     ]  # fmt: skip
 
 
-def test_a_vcf_output_gets_its_ending(tmp_path: Path, vcf: Path, workspace: Path) -> None:
+def test_a_vcf_output_gets_its_ending(
+    tmp_path: Path, vcf: Path, workspace: Path
+) -> None:
     result = invoke("--vcf", vcf, "--workspace", workspace, "--out", tmp_path / "o.vcf",
                     "--workers", 1)  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -129,8 +144,14 @@ def test_a_vcf_output_gets_its_ending(tmp_path: Path, vcf: Path, workspace: Path
         (["--vcf", "nowhere.vcf"], "no such file"),
         (["--vcf", "{vcf}", "--gff", "x.gff3"], "--gff goes with --fasta"),
         (["--vcf", "{vcf}", "--workspace", "{folder}/none"], "no workspace"),
-        (["--vcf", "{vcf}", "--workspace", "{workspace}", "--out", "{folder}"], "is a folder"),
-        (["--vcf", "{vcf}", "--workspace", "{workspace}", "--format", "xlsx"], "no format"),
+        (
+            ["--vcf", "{vcf}", "--workspace", "{workspace}", "--out", "{folder}"],
+            "is a folder",
+        ),
+        (
+            ["--vcf", "{vcf}", "--workspace", "{workspace}", "--format", "xlsx"],
+            "no format",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(
