@@ -165,7 +165,12 @@ def open_binary(path: Path) -> io.BufferedReader:
         stream = bz2.BZ2File(path)
     else:
         stream = _open_raw(path)
-    return io.BufferedReader(_CheckedStream(path, stream), buffer_size=1 << 20)
+    return check_stream(path, stream)
+
+
+def check_stream(name: Path, stream: IO[bytes]) -> io.BufferedReader:
+    """Wrap a decompressing stream, so that its faults are ``MalformedFileError``."""
+    return io.BufferedReader(_CheckedStream(name, stream), buffer_size=1 << 20)
 
 
 def _check_bgzf_end(path: Path) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 import pysam
 
 from data_registry.contigs import ContigNames
 from data_registry.coordinates import Region
 from data_registry.errors import MalformedFileError
-from data_registry.text_files import open_binary
+from data_registry.text_files import check_stream, open_binary
 
 _BCF_MAGIC = b"BCF"
 _FIXED = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
@@ -273,7 +273,8 @@ def _open_stdin() -> io.BufferedReader:
 
     raw = cast("io.BufferedReader", sys.stdin.buffer)
     if raw.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw))
+        packed = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+        return check_stream(Path("standard input"), packed)
     return raw
 
 

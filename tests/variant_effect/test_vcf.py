@@ -130,6 +130,14 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, pack) -> None:
     assert as_lines(chunks) == LINES
 
 
+def test_a_cut_stream_is_told_as_a_cut_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = gzip.compress(TEXT.encode() * 50)[:-40]
+    given = io.TextIOWrapper(io.BufferedReader(io.BytesIO(cut)))
+    monkeypatch.setattr(sys, "stdin", given)
+    with pytest.raises(MalformedFileError, match=r"standard input.*truncated"):
+        read_all(Path("-"))
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
