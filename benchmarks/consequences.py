@@ -423,13 +423,13 @@ def compare(bench: Bench, vcf: Path) -> dict[str, Any]:
     named[edge] = "z_our_fault_gene_edge"
     info = dict(zip(pc.cast(records["ID"], pa.int64()).to_pylist(),
                     records["INFO"].to_pylist(), strict=True))  # fmt: skip
-    shown = frame.loc[rows].assign(
+    paired = frame.loc[rows].assign(
         ours=np.array(TERMS, dtype=object)[ours],
         peer=np.array(TERMS, dtype=object)[ladder[0]],
         cause=named,
         control=control == ours,
     )
-    differing = shown[cause > 0]
+    differing = paired[cause > 0]
     same = int((cause == 0).sum())
     by_cause = {
         name: describe_cause(name, differing[differing["cause"] == name], info, bench)
@@ -463,9 +463,9 @@ def compare(bench: Bench, vcf: Path) -> dict[str, Any]:
         "chrM_alleles": int(on_m.sum()),
         "causes": by_cause,
         "terms": {
-            term: {"ours": int((shown["ours"] == term).sum()),
-                   "peer": int((shown["peer"] == term).sum())}
-            for term in TERMS if (shown[["ours", "peer"]] == term).any(axis=None)
+            term: {"ours": int((paired["ours"] == term).sum()),
+                   "peer": int((paired["peer"] == term).sum())}
+            for term in TERMS if (paired[["ours", "peer"]] == term).any(axis=None)
         },
         "peer_complaints": complaints(said),
         "transcripts_dropped_for_phase": dropped(said),
@@ -478,6 +478,11 @@ def compare(bench: Bench, vcf: Path) -> dict[str, Any]:
 def share(part: int, whole: int) -> float:
     """Return part of whole, never rounded up to 1."""
     return int(1e6 * part / whole) / 1e6 if whole else 1.0
+
+
+def shown(bases: str) -> str:
+    """Shorten a long allele."""
+    return bases if len(bases) <= 40 else f"{bases[:20]}…({len(bases):,} bp)"
 
 
 def verdict(same: int, whole: int, n_abc: int) -> str:
@@ -513,7 +518,7 @@ def describe_cause(
         },
         "examples": [
             {
-                "variant": f"{e['chrom']}:{e['pos']}:{e['ref'][:40]}:{e['alt'][:40]}",
+                "variant": f"{e['chrom']}:{e['pos']}:{shown(e['ref'])}:{shown(e['alt'])}",
                 "gene": e["symbol"] or e["gene"],
                 "transcript": e["transcript"],
                 "ours": e["consequence"],
