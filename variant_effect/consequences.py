@@ -52,6 +52,7 @@ SO_TERMS: Mapping[str, str] = {
     "3_prime_utr": "3_prime_UTR_variant",
     "non_coding": "non_coding_transcript_exon_variant",
     "intron": "intron_variant",
+    "gene": "gene_variant",
     "upstream": "upstream_gene_variant",
     "downstream": "downstream_gene_variant",
     "regulatory": "regulatory_region_variant",
@@ -486,7 +487,11 @@ class ConsequenceCaller:
     def _place_outside(
         self, alleles: AlleleTable, rows: NDArray[np.int64], found: Consequences
     ) -> None:
-        """Give upstream, downstream or intergenic to alleles outside all transcripts."""
+        """Give upstream, downstream or intergenic to alleles outside all transcripts.
+
+        Inside a gene none of whose transcripts can be used, all we can say is
+        ``gene_variant`` (SO:0001564).
+        """
         ids = np.array(self.gene_ids, dtype=object)
         for code in np.unique(alleles.contig[rows]).tolist():
             here = rows[(alleles.contig[rows] == code) & (found.term[rows] == "")]
@@ -501,7 +506,7 @@ class ConsequenceCaller:
             )
             terms = np.array(
                 ["intergenic_variant", "upstream_gene_variant", "downstream_gene_variant",
-                 "non_coding_transcript_exon_variant"],
+                 "gene_variant"],
                 dtype=object,
             )  # fmt: skip
             found.term[here] = terms[side]
@@ -563,7 +568,8 @@ def nearest_gene(
             better = gap < best
             best[better], owner[better] = gap[better], left[better]
     running = np.maximum.accumulate(gene_end)
-    at = np.searchsorted(gene_start, np.maximum(end, start + 1), side="left") - 1
+    # An insertion (end == start) lies inside only past the first base.
+    at = np.searchsorted(gene_start, end, side="left") - 1
     inside = (at >= 0) & (running[np.maximum(at, 0)] > start)
     up = best_up <= FLANK_BP
     down = ~up & (best_down <= FLANK_BP)

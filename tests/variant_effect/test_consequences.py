@@ -336,3 +336,12 @@ def test_nearest_gene_against_looking_at_all(genes, alleles) -> None:
             assert b > start[i]
         else:
             assert gene[i] == -1
+
+
+def test_an_insertion_before_the_first_base_of_a_gene_is_outside_it():
+    spans = (np.array([100]), np.array([200]), np.array([1]), np.array([0]))
+    start = np.array([100, 101, 200])  # interbase: before, inside, behind the gene
+    side, gene, distance = nearest_gene(start, start, *spans)
+    assert side.tolist() == [1, 3, 2]
+    assert gene.tolist() == [0, 0, 0]
+    assert distance.tolist() == [1, 0, 1]

@@ -61,6 +61,7 @@ WEIGHTS: Mapping[str, float] = {
     "3_prime_UTR_variant": 0.08,
     "non_coding_transcript_exon_variant": 0.08,
     "intron_variant": 0.02,
+    "gene_variant": 0.05,
     "upstream_gene_variant": 0.10,
     "downstream_gene_variant": 0.05,
     "intergenic_variant": 0.01,
