@@ -632,27 +632,33 @@ def run_csq(
         csq stopped; the message holds its own words.
     """
     global _last_rid
-    listed = [*(["cisgraph_unused"] if _last_rid == 0 else []), *contigs]
-    head = "".join(f"##contig=<ID={name}>\n" for name in listed)
     gt = (
         '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
         if columns
         else ""
     )
-    with sites.open("wb") as file:
-        file.write(
-            f"##fileformat=VCFv4.2\n{gt}{head}"
-            f"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO{columns}\n".encode()
-        )
-        file.write(body)
-    _last_rid = len(listed) - 1
-    try:
-        bcftools.csq(
-            "--force", "--verbosity", "0", "-f", str(fasta), "-g", str(gff), *arguments,
-            "-O", "v", "-o", str(out), str(sites), catch_stdout=False,
-        )  # fmt: skip
-    except SamtoolsError as error:
-        raise PlatformError(f"bcftools csq stopped: {error}") from error
+    unused = int(_last_rid == 0)
+    # A second try for the case that other code of this process has called csq.
+    for n_unused in (unused, unused + 1):
+        listed = [*(f"cisgraph_unused{i}" for i in range(n_unused)), *contigs]
+        head = "".join(f"##contig=<ID={name}>\n" for name in listed)
+        with sites.open("wb") as file:
+            file.write(
+                f"##fileformat=VCFv4.2\n{gt}{head}"
+                f"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO{columns}\n".encode()
+            )
+            file.write(body)
+        _last_rid = len(listed) - 1
+        try:
+            bcftools.csq(
+                "--force", "--verbosity", "0", "-f", str(fasta), "-g", str(gff),
+                *arguments, "-O", "v", "-o", str(out), str(sites), catch_stdout=False,
+            )  # fmt: skip
+        except SamtoolsError as error:
+            if "not sorted" in str(error) and n_unused == unused:
+                continue
+            raise PlatformError(f"bcftools csq stopped: {error}") from error
+        return
 
 
 def _empty(n: int) -> Consequences:

@@ -10,6 +10,8 @@ YEAST = ContigNames((*(f"chr{n}" for n in ROMAN), "chrM"))
 TAIR = ContigNames(("Chr1", "Chr2", "Chr3", "Chr4", "Chr5", "ChrC", "ChrM"))
 HUMAN = ContigNames((*(f"chr{n}" for n in range(1, 23)), "chrX", "chrY", "chrM"))
 WORM = ContigNames(("I", "II", "III", "IV", "V", "X", "MtDNA"))
+POPLAR = ContigNames(tuple(f"LG_{n}" for n in ("I", "II", "III", "IV")))
+BEE = ContigNames(tuple(f"LG{n}" for n in range(1, 17)))
 RICE = ContigNames(tuple(f"Chr{n}" for n in range(1, 13)))
 
 
@@ -64,6 +66,20 @@ def one(names: ContigNames, given: str) -> str | None:
         (RICE, "NC_003070.9", None),
         (RICE, "chr01", "Chr1"),
         (RICE, "chr", None),
+        # a linkage group is a chromosome of that number only where they are the contigs
+        (YEAST, "LG1", None),
+        (YEAST, "LGI", None),
+        (RICE, "LG_1", None),
+        (BEE, "LG1", "LG1"),
+        (BEE, "lg01", "LG1"),
+        (BEE, "linkage group 16", "LG16"),
+        (BEE, "chr2", "LG2"),
+        (BEE, "2", "LG2"),
+        (BEE, "LG17", None),
+        (BEE, "LG", None),
+        (POPLAR, "LG_II", "LG_II"),
+        (POPLAR, "LG2", "LG_II"),
+        (POPLAR, "2", "LG_II"),
         (RICE, "", None),
     ],
 )
@@ -140,3 +156,12 @@ def test_roman_numerals(text, value):
 )  # fmt: skip
 def test_names_in_headers(header, names):
     assert synonyms_in_header(header) == names
+
+
+def test_a_registered_linkage_group_does_not_speak_for_the_others():
+    names = ContigNames(("chr1", "chr2", "chr3"), {"LG1": "chr3"})
+    assert names.resolve(["LG1", "LG2", "1"]) == {
+        "LG1": "chr3",
+        "LG2": None,
+        "1": "chr1",
+    }

@@ -1,6 +1,7 @@
 """Genotype panels: VCF, BCF, PLINK 1 and PLINK 2."""
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import shutil
@@ -254,25 +255,40 @@ ONE = "c1 5 . A C . . . GT 0/1 0/0 0/1"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "header cannot be read"),
-        ("no header at all\n", "header cannot be read"),
-        (HEADER, "header cannot be read"),
-        (vcf(ONE).replace("s2", "s1"), "header cannot be read"),
+        ("", "line 1: it starts with ''"),
+        ("no header at all\n", "starts with 'no header at all', not with ##file"),
+        (HEADER, f"line {N_HEADER - 1}: the header ends without a line #CHROM"),
+        (vcf(ONE).replace("s2", "s1"), f"line {N_HEADER}: sample 's1' stands twice"),
+        (vcf(ONE).replace(FIXED, ""), f"line {N_HEADER}: no line #CHROM above"),
+        (vcf(ONE).replace("QUAL\t", ""), "column 6 is 'FILTER', not QUAL"),
+        (vcf(ONE).replace("\tINFO\t", " INFO\t"), "column 7 is 'FILTER INFO'"),
         (vcf(), "a header and no records"),
         (
             vcf(ONE, "c1 x . A C . . . GT 0/1 0/0 0/1"),
-            f"line {N_HEADER + 2}: record 2 ",
+            f"line {N_HEADER + 2}: record 2: POS is 'x', no whole number",
         ),
-        (vcf(ONE, "c1 -7 . A C . . . GT 0/1 0/0 0/1"), "record 2 cannot be read"),
-        (vcf(ONE, ONE, "c1 7 . A"), f"line {N_HEADER + 3}: record 3 cannot be read"),
-        (vcf(ONE, "c1 7 . A C . . . GT 0/1 0/0"), "record 2 cannot be read"),
-        (vcf(ONE, "c1 7 . A C . . . GT 0/1 0/0 x/y"), "record 2 cannot be read"),
+        (vcf(ONE, "c1 -7 . A C . . . GT 0/1 0/0 0/1"), "record 2: POS is '-7'"),
+        (vcf(ONE, ONE, "c1 7 . A"), f"line {N_HEADER + 3}: record 3: 4 columns"),
+        (vcf(ONE, "c1 7 . A C . . . GT 0/1 0/0"), "11 columns where the header has 12"),
+        (
+            vcf(ONE, "c1 7 . A C . . . GT 0/1 0/0 x/y"),
+            "record 2: htslib cannot read 'c1",
+        ),
         (gzip.compress(vcf(*[ONE] * 3000).encode())[:-12], "cannot be read|truncated"),
     ],
 )
 def test_unreadable_files_are_refused(tmp_path: Path, text: str | bytes, message: str):
     with pytest.raises(MalformedFileError, match=message):
         read(tmp_path / "a.vcf", text)
+
+
+@pytest.mark.parametrize("tail", ["", "c1 x . A C . . . GT 0/1 0/0 0/1"])
+def test_htslib_writes_nothing_to_stderr(tmp_path: Path, capfd, tail: str):
+    """Left alone it warns of each contig without a header line, and of each error."""
+    rows = [f"undefined{i} 5 . A C . . . GT 0/1 0/0 0/1" for i in range(5)]
+    with contextlib.nullcontext() if not tail else pytest.raises(MalformedFileError):
+        read(tmp_path / "a.vcf", vcf(*rows, *filter(None, [tail])))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_bgzip_cut_at_a_block_is_refused(tmp_path: Path):

@@ -241,6 +241,53 @@ def test_texts_of_traits_need_no_genes(tmp_path):
 # --- laws of adding, superseding and removing -------------------------------------
 
 
+def test_segments_are_mapped_and_may_have_no_place(folder, store):
+    """A pangenome calls chrI "I"; what lies off the reference has no contig at all."""
+    tags = "\tSN:Z:{}\tSO:i:{}\tSR:i:{}\n"
+    rows = [("s1", "I", 0, 0), ("s2", "I", 4, 0), ("s3", "II", 1996, 0)]
+    rows += [(f"t{i}", "I", 8 + 4 * i, 0) for i in range(20)]
+    rows += [("s4", "strain", 0, 1)]  # another strain's bases: no place
+    rows += [("s5", "II", 1997, 0)]  # its last base lies beyond the contig's end
+    rows += [("s6", "plasmid", 0, 0)]  # not in this assembly
+    path = put(
+        folder,
+        "x.gfa",
+        "H\tVN:Z:1.0\n"
+        + "".join(f"S\t{n}\tACGT" + tags.format(*place) for n, *place in rows)
+        + "L\ts1\t+\ts6\t+\t0M\n",
+    )
+    source = store.add(path).source
+    found = {
+        name: place
+        for name, *place in store.connection.execute(
+            'SELECT segment_id, contig, "start" FROM segments'
+        ).fetchall()
+    }
+    assert [found[f"s{i}"] for i in range(1, 7)] == [
+        ["chrI", 0], ["chrI", 4], ["chrII", 1996],
+        [None, None], [None, None], [None, None],
+    ]  # fmt: skip
+    assert source.left_out == {}
+    assert source.rows_kept == source.rows_read == 27
+    assert source.contig_map == {"I": "chrI", "II": "chrII"}
+    (note,) = (note for note in source.notes if "without their place" in note)
+    assert "2 of 26 rows" in note
+    assert "1 unknown_contig, 1 off_contig" in note
+
+
+def test_a_pangenome_of_another_assembly_is_refused(folder, store):
+    path = put(folder, "x.gfa", "S\ts1\tACGT\tSN:Z:utg1\tSO:i:0\tSR:i:0\n")
+    with pytest.raises(ContigMappingError, match="only 0 of 1 rows"):
+        store.add(path)
+
+
+def test_large_tables_are_loaded_in_batches(folder, store, monkeypatch):
+    monkeypatch.setattr("data_registry.store._INSERTED_AT_ONCE", 3)
+    store.add(bed(folder, *TEN))
+    starts = store.connection.execute('SELECT "start" FROM intervals').fetchall()
+    assert [start for (start,) in starts] == list(range(0, 100, 10))
+
+
 def test_adding_twice_is_a_no_op(folder, store):
     path = bed(folder, *TEN)
     first = store.add(path)
@@ -265,6 +312,31 @@ def test_the_same_bytes_read_otherwise_are_a_new_version(folder, store):
     kinds = store.connection.execute("SELECT DISTINCT kind FROM intervals").fetchall()
     assert kinds == [("enhancer",)]
     assert store.verify() == []
+
+
+def test_another_side_file_is_another_version(folder, store):
+    """Groups of samples stand in a file of their own: the counts hang on it."""
+    panel = small_files.cases(folder)[0].path
+    groups = put(folder, "groups.tsv", "a\twild\nb\tcrop\n")
+    options = {"groups": str(groups)}
+    first = store.add(panel, options=options)
+    assert not store.add(panel, options=options).is_new
+    put(folder, "groups.tsv", "a\twild\nb\twild\n")
+    second = store.add(panel, options=options)
+    assert second.is_new
+    assert second.superseded == first.source.source_id
+    counted = store.connection.execute(
+        "SELECT DISTINCT group_name, an FROM panel_frequencies ORDER BY ALL"
+    ).fetchall()
+    assert counted == [("", 4), ("wild", 4)]
+    (kept,) = (name for name in second.source.files if name.startswith("option-"))
+    stored = store.workspace.sources / second.source.sha256 / kept
+    assert stored.read_text() == "a\twild\nb\twild\n"
+    assert store.verify() == []
+    stored.write_text("a\tcrop\n")
+    assert [what for _, what in store.verify()] == [
+        f"{stored} has changed since it was registered"
+    ]
 
 
 def test_a_new_version_supersedes_and_history_stays(folder, store):

@@ -1,10 +1,12 @@
 """Consequences worked out by hand, and by translating whole proteins with Biopython."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from Bio.Seq import Seq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pysam.bcftools import csq
 
 from tests.organisms import (
     SEQUENCES,
@@ -23,6 +25,7 @@ from variant_effect.consequences import (
     severity,
     so_term,
 )
+from variant_effect.preparation import GFF_FILE
 
 
 def stretch(contig: str, first: int, last: int) -> str:
@@ -345,3 +348,23 @@ def test_an_insertion_before_the_first_base_of_a_gene_is_outside_it():
     assert side.tolist() == [1, 3, 2]
     assert gene.tolist() == [0, 0, 0]
     assert distance.tolist() == [1, 0, 1]
+
+
+def test_csq_called_by_others_in_this_process_does_no_harm(
+    score, engine, tmp_path
+) -> None:
+    """csq's static position is then one we did not set: the run is tried again."""
+    first = score([snv("chr1", 1500)])
+    sites = tmp_path / "foreign.vcf"
+    chrom, pos, ref, alt = snv("chr1", 9900)
+    sites.write_text(
+        "##fileformat=VCFv4.2\n##contig=<ID=chr1>\n"
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        f"{chrom}\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.\n"
+    )
+    csq(
+        "-f", str(engine.material.genome.path),
+        "-g", str(engine.prepared.consequence / GFF_FILE), "-l",
+        "-o", str(tmp_path / "o.vcf"), str(sites), catch_stdout=False,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(score([snv("chr1", 1500)]), first)
