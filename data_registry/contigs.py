@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-_PREFIX = re.compile(
-    r"^(chromosome|chrom|chr|lg|scaffold_chr)[_\s]*(?=.)", re.IGNORECASE
-)
+_PREFIX = re.compile(r"^(chromosome|chrom|chr|scaffold_chr)[_\s]*(?=.)", re.IGNORECASE)
+_LINKAGE_GROUP = re.compile(r"^(lg|linkage[_\s]?group)[_\s]*(?=\w)", re.IGNORECASE)
 _ROMAN = re.compile(r"^(?=.)X{0,3}(IX|IV|V?I{0,3})$")
 _ORGANELLES = {
     "M": "mitochondrion", "MT": "mitochondrion", "MITO": "mitochondrion",
@@ -75,15 +74,19 @@ class ContigNames:
         A name is tried as it stands, as a registered synonym, and then by its plain
         form: prefix ``chr`` dropped, leading zeros dropped, organelles by role, RefSeq
         accessions of known assemblies, and roman for arabic numbers where the assembly
-        itself counts in roman numerals. A plain form that two contigs share resolves
-        nothing.
+        itself counts in roman numerals. Linkage group 1 is contig 1 only where the
+        assembly itself has linkage groups: elsewhere maps and chromosomes were numbered
+        apart. A plain form that two contigs share resolves nothing.
         """
         own = set(self.names)
+        has_groups = any(_LINKAGE_GROUP.match(name) for name in self.names)
         last_roman = self._last_roman()
         accessions = self._accessions(last_roman)
 
         def plain(name: str) -> str:
             bare = re.sub(r"\.\d+$", "", name.strip())
+            if has_groups:
+                name = _LINKAGE_GROUP.sub("", name.strip())
             return accessions.get(bare) or _plain(name, last_roman=last_roman)
 
         by_plain: dict[str, str | None] = {}
@@ -110,7 +113,8 @@ class ContigNames:
         The X of a worm that has I to V is a letter, and the X of a yeast a ten.
         """
         names = [*self.names, *self.synonyms]
-        values = {roman_value(_PREFIX.sub("", name)) for name in names}
+        bare = (_PREFIX.sub("", _LINKAGE_GROUP.sub("", name)) for name in names)
+        values = {roman_value(name) for name in bare}
         last = 0
         while last + 1 in values:
             last += 1

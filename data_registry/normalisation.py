@@ -479,8 +479,7 @@ def left_align_frequencies(
         out.attrs["left_alignment"] = counts
         return out
     start = table["start"].to_numpy(np.int64).copy()
-    ref = table["ref"].to_numpy(object).copy()
-    alt = table["alt"].to_numpy(object).copy()
+    sides = (_Column.of(table["ref"]), _Column.of(table["alt"]))
     has_counts = "ac" in table and "an" in table
     fits = np.ones(len(table), np.bool_)
     turned = np.zeros(len(table), np.bool_)
@@ -493,47 +492,115 @@ def left_align_frequencies(
     rows_of = [by_contig[a:b] for a, b in itertools.pairwise(bounds)]
     for name, rows in zip(contigs, rows_of, strict=True):
         contig = fetch_contig(str(name))
-        packed = [Strings.of(side[rows]) for side in (ref, alt)]
-        inside = (start[rows] >= 0) & (start[rows] + packed[0].lengths <= len(contig))
+        ref, alt = (side.take(rows) for side in sides)
+        inside = (start[rows] >= 0) & (start[rows] + ref.lengths <= len(contig))
         counts["off_contig"] += int((~inside).sum())
-        known, is_ref = _compare(contig, start[rows], packed[0], inside)
+        known, is_ref = _compare(contig, start[rows], ref, inside)
         n_known += int(known.sum())
         fits[rows] = inside & is_ref
         if has_counts:
-            _, is_alt = _compare(contig, start[rows], packed[1], inside)
-            single = packed[0].lengths == packed[1].lengths
-            turned[rows] = known & ~is_ref & is_alt & single & (packed[0].lengths > 0)
+            _, is_alt = _compare(contig, start[rows], alt, inside)
+            single = ref.lengths == alt.lengths
+            turned[rows] = known & ~is_ref & is_alt & single & (ref.lengths > 0)
     counts["ref_mismatch"] = int((~fits).sum()) - counts["off_contig"]
     if turned.any():
         keys = [c for c in ("panel", "group_name", "contig", "start") if c in table]
         turned &= ~table.duplicated(keys, keep=False).to_numpy()
         unexplained = counts["ref_mismatch"] - int(turned.sum())
         if unexplained <= (1 - _MOSTLY) * n_known:
-            ref[turned], alt[turned] = alt[turned], ref[turned]
             ac = table["ac"].copy()
             ac[turned] = table["an"][turned] - ac[turned]
             out["ac"] = ac
             fits |= turned
             counts["turned"] = int(turned.sum())
             counts["ref_mismatch"] = unexplained
+        else:
+            turned[:] = False
+    spelled: tuple[list[Strings], list[Strings]] = ([], [])
     for name, rows in zip(contigs, rows_of, strict=True):
-        kept = rows[fits[rows]]
+        ref, alt = (side.take(rows) for side in sides)
+        if turned[rows].any():
+            ref, alt = _choose(turned[rows], alt, ref), _choose(turned[rows], ref, alt)
+        kept = np.flatnonzero(fits[rows])
+        at = rows[kept]
         found = normalise(
-            fetch_contig(str(name)),
-            start[kept],
-            Strings.of(ref[kept]),
-            Strings.of(alt[kept]),
+            fetch_contig(str(name)), start[at], ref.take(kept), alt.take(kept)
         ).minimal
-        counts["moved"] += int((found.start != start[kept]).sum())
-        start[kept] = found.start
-        ref[kept], alt[kept] = found.ref.to_list(), found.alt.to_list()
-    out["start"], out["ref"], out["alt"] = start, ref, alt
+        counts["moved"] += int((found.start != start[at]).sum())
+        start[at] = found.start
+        for old, new, made in zip(
+            (ref, alt), (found.ref, found.alt), spelled, strict=True
+        ):
+            made.append(_replace(old, kept, new))
+    out["start"] = start
+    for column, side, made in zip(("ref", "alt"), sides, spelled, strict=True):
+        out[column] = side.like(made, by_contig)
     if has_counts:
         before = len(out)
-        out = _put_together(out)
+        out = _put_together(out, rows_of)
         counts["merged"] = before - len(out)
     out.attrs["left_alignment"] = counts
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of alleles: Python strings, or a categorical's codes and categories."""
+
+    values: npt.NDArray[Any]
+    categories: Strings | None
+
+    @classmethod
+    def of(cls, column: pd.Series) -> "_Column":
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            return cls(column.to_numpy(object), None)
+        codes = column.cat.codes.to_numpy()
+        if codes.min() < 0:
+            raise InputError(f"{int((codes < 0).sum())} alleles are null")
+        return cls(codes, Strings.of(column.cat.categories))
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Strings:
+        if self.categories is None:
+            return Strings.of(self.values[rows])
+        return self.categories.take(self.values[rows])
+
+    def like(
+        self, parts: list[Strings], rows: npt.NDArray[np.intp]
+    ) -> npt.NDArray[Any] | pd.Categorical:
+        """Put strings back to their rows, in the column's own kind."""
+        if self.categories is None:
+            values = np.empty(len(rows), object)
+            values[rows] = [text for part in parts for text in part.to_list()]
+            return values
+        packed = pa.chunked_array(
+            [part.to_arrow().dictionary_encode() for part in parts]
+        )
+        encoded = packed.combine_chunks()
+        codes = np.empty(len(rows), np.int32)
+        codes[rows] = encoded.indices.to_numpy()
+        return pd.Categorical.from_codes(codes, encoded.dictionary.to_pylist())
+
+
+def _choose(first: npt.NDArray[np.bool_], this: Strings, other: Strings) -> Strings:
+    """Return ``this`` where ``first``, else ``other``."""
+    n = len(first)
+    return _join(this, other).take(np.where(first, 0, n) + np.arange(n))
+
+
+def _replace(old: Strings, rows: npt.NDArray[np.intp], new: Strings) -> Strings:
+    """Return ``old`` with ``new`` at ``rows``."""
+    if len(rows) == len(old):
+        return new
+    index = np.arange(len(old))
+    index[rows] = len(old) + np.arange(len(rows))
+    return _join(old, new).take(index)
+
+
+def _join(first: Strings, second: Strings) -> Strings:
+    return Strings(
+        np.concatenate([first.data, second.data]),
+        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+    )
 
 
 def _compare(
@@ -558,23 +625,38 @@ def _compare(
     return inside & (n_known == n), inside & (n_wrong == 0)
 
 
-def _put_together(table: pd.DataFrame) -> pd.DataFrame:
-    """Merge rows of the same key; the first of them keeps its place."""
-    keys = [
-        c
-        for c in ("panel", "group_name", "contig", "start", "ref", "alt")
-        if c in table
-    ]
-    repeated = table.duplicated(keys, keep=False)
-    if not repeated.any():
+def _put_together(
+    table: pd.DataFrame, rows_of: list[npt.NDArray[np.intp]]
+) -> pd.DataFrame:
+    """Merge rows of the same key; the first of them keeps its place.
+
+    ``rows_of`` are the rows of each contig, in their order.
+    """
+    keys = [c for c in ("panel", "group_name", "start", "ref", "alt") if c in table]
+    keep = np.ones(len(table), np.bool_)
+    at: list[npt.NDArray[np.intp]] = []
+    merged: list[pd.DataFrame] = []
+    for rows in rows_of:
+        part = table[keys].iloc[rows]
+        repeated = part.duplicated(keep=False).to_numpy()
+        if not repeated.any():
+            continue
+        is_first = ~part.duplicated(keep="first").to_numpy()
+        keep[rows[~is_first]] = False
+        at.append(rows[repeated & is_first])
+        grouped = table.iloc[rows[repeated]].groupby(
+            keys, sort=False, dropna=False, observed=True
+        )
+        sums = pd.DataFrame({"an": grouped["an"].max()})
+        sums["ac"] = grouped["ac"].sum(min_count=1)
+        merged.append(sums)
+    if not at:
         return table
-    table, repeated = table.reset_index(drop=True), repeated.reset_index(drop=True)
-    first = ~table.duplicated(keys, keep="first")
-    grouped = table[repeated].groupby(keys, sort=False, dropna=False)
-    merged = table[first].copy()
-    at = merged.index[repeated[first].to_numpy()]
-    an = grouped["an"].max().to_numpy()
-    ac = grouped["ac"].sum(min_count=1).to_numpy()
-    merged.loc[at, "an"] = an
-    merged.loc[at, "ac"] = np.minimum(ac, an)
-    return merged
+    table, sums = table.reset_index(drop=True), pd.concat(merged)
+    rows, an, ac = np.concatenate(at), sums["an"].to_numpy(), sums["ac"].to_numpy()
+    table = table.copy(deep=False)
+    for column, values in (("an", an), ("ac", np.minimum(ac, an))):
+        own = table[column].copy()
+        own.iloc[rows] = values
+        table[column] = own
+    return table[keep]

@@ -116,6 +116,8 @@ class Kind:
         Option name to one-line meaning.
     tables
         Tables the kind fills.
+    side_files
+        Options whose value is a file: its bytes belong to the source as its own do.
     """
 
     name: str
@@ -124,3 +126,4 @@ class Kind:
     parse: Callable[[Request], Parsed]
     tables: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
+    side_files: tuple[str, ...] = ()

@@ -27,6 +27,9 @@ class Table:
         Columns that hold contig names.
     genes
         Columns that hold gene identifiers.
+    may_lack_contig
+        A row without a contig is of use (a segment off the reference path): it is
+        kept, and one that cannot be placed loses its place only.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Table:
     columns: tuple[Column, ...]
     contigs: tuple[str, ...] = ()
     genes: tuple[str, ...] = ()
+    may_lack_contig: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,8 +51,10 @@ def _table(
     *columns: tuple[str, str, str],
     contigs: tuple[str, ...] = (),
     genes: tuple[str, ...] = (),
+    may_lack_contig: bool = False,
 ) -> Table:
-    return Table(name, meaning, tuple(Column(*c) for c in columns), contigs, genes)
+    own = tuple(Column(*c) for c in columns)
+    return Table(name, meaning, own, contigs, genes, may_lack_contig)
 
 
 _SPAN = (
@@ -104,7 +110,11 @@ TABLES: dict[str, Table] = {
             ("strand", "VARCHAR", "'+' or '-'"),
             ("is_canonical", "BOOLEAN", "longest valid CDS of its gene"),
             ("cds_length", "BIGINT", "bp, 0 when non-coding"),
-            ("cds_valid", "BOOLEAN", "starts, stops and reads through; NULL when non-coding"),
+            (
+                "cds_valid",
+                "BOOLEAN",
+                "starts, stops and reads through; NULL when non-coding",
+            ),
             ("cds_problem", "VARCHAR", "why not, semicolon-separated; '' when valid"),
             contigs=("contig",),
         ),
@@ -121,8 +131,12 @@ TABLES: dict[str, Table] = {
         _table(
             "intervals",
             "CREs, peaks, chromatin states, TSS, repeats, methylated regions, TADs",
-            ("kind", "VARCHAR", "cre, promoter, enhancer, peak, dhs, chromatin_state, "
-             "nucleosome, tss, repeat, dmr, tad, structural_variant, intron"),
+            (
+                "kind",
+                "VARCHAR",
+                "cre, promoter, enhancer, peak, dhs, chromatin_state, "
+                "nucleosome, tss, repeat, dmr, tad, structural_variant, intron",
+            ),
             ("name", "VARCHAR", "name in the file"),
             *_SPAN,
             ("strand", "VARCHAR", "'+', '-' or '.'"),
@@ -151,7 +165,11 @@ TABLES: dict[str, Table] = {
             ("family", "VARCHAR", "TF class or family, '' where unknown"),
             ("width", "INTEGER", "positions"),
             ("n_sites", "DOUBLE", "sites behind the matrix, NULL where unknown"),
-            ("matrix", "DOUBLE[]", "probabilities, row-major (width, 4), order A C G T"),
+            (
+                "matrix",
+                "DOUBLE[]",
+                "probabilities, row-major (width, 4), order A C G T",
+            ),
         ),
         _table(
             "contacts",
@@ -163,7 +181,11 @@ TABLES: dict[str, Table] = {
             ("start2", "BIGINT", "0-based"),
             ("end2", "BIGINT", "exclusive"),
             ("count", "DOUBLE", "raw contacts or loop score"),
-            ("balanced", "DOUBLE", "balanced contact frequency, NULL where there is none"),
+            (
+                "balanced",
+                "DOUBLE",
+                "balanced contact frequency, NULL where there is none",
+            ),
             ("kind", "VARCHAR", "matrix or loop"),
             ("sample", "VARCHAR", "library"),
             contigs=("contig1", "contig2"),
@@ -294,7 +316,11 @@ TABLES: dict[str, Table] = {
             "tracks",
             "bigWig signal tracks, read by reference from the workspace",
             ("track", "VARCHAR", "name"),
-            ("role", "VARCHAR", "conservation, accessibility, histone, methylation, signal"),
+            (
+                "role",
+                "VARCHAR",
+                "conservation, accessibility, histone, methylation, signal",
+            ),
             ("path", "VARCHAR", "file inside the workspace"),
             ("mean", "DOUBLE", "mean over covered bases"),
             ("covered", "BIGINT", "covered bases"),
@@ -340,6 +366,8 @@ TABLES: dict[str, Table] = {
             ("sequence", "VARCHAR", "bases, NULL when '*'"),
             ("contig", "VARCHAR", "contig on the reference path, NULL off it"),
             ("start", "BIGINT", "start on the reference path, NULL off it"),
+            contigs=("contig",),
+            may_lack_contig=True,
         ),
         _table(
             "segment_links",
@@ -366,7 +394,11 @@ TABLES: dict[str, Table] = {
             ("format", "VARCHAR", "vcf, bcf, plink, pgen"),
             ("n_samples", "INTEGER", "samples"),
             ("n_variants", "BIGINT", "records"),
-            ("ploidy", "INTEGER", "highest ploidy seen in the first records, 0 without genotypes"),
+            (
+                "ploidy",
+                "INTEGER",
+                "highest ploidy seen in the first records, 0 without genotypes",
+            ),
         ),
         _table(
             "panel_samples",

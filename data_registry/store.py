@@ -3,7 +3,7 @@
 import errno
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -60,6 +60,9 @@ Bools = NDArray[np.bool_]
 MIN_MAPPED = 0.9
 """Share of a file's rows that must lie on contigs of the assembly."""
 
+_INSERTED_AT_ONCE = 500_000
+"""Rows handed to DuckDB at a time, all in one transaction; bounds the memory."""
+
 _SELF_NAMING = frozenset({"genome", "annotation"})
 _COMPANIONS = {
     ".bed": (".bim", ".fam"),
@@ -100,7 +103,8 @@ class Source:
     ----------
     files
         Names of the files kept below ``sources/<sha256>/`` to their own sha256: the
-        file as registered, its companions, and what its parser made of it.
+        file as registered, its companions, the files that its options name, and what
+        its parser made of it.
     """
 
     source_id: int
@@ -134,7 +138,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What ``Store.add`` did; not ``is_new`` where the same bytes were there."""
+    """What ``Store.add`` did; not ``is_new`` where the same bytes were there.
+
+    The bytes of the files that options name count as the source's own.
+    """
 
     source: Source
     is_new: bool
@@ -292,11 +299,14 @@ class Store:
         source_name = name or _stem(path)
         if found.name == "genome":
             options.setdefault("assembly", source_name)
+        side_files = _side_files(found, resolved, options)
         previous = next((s for s in self.sources() if s.name == source_name), None)
         if (
             previous
             and (previous.sha256, previous.kind) == (sha, found.name)
             and (previous.options, previous.columns) == (options, columns)
+            # The name of a side file's copy holds its checksum.
+            and previous.files.keys() >= side_files.keys()
         ):
             return Added(previous, is_new=False)
         self._refuse_clash(found, previous, source_name)
@@ -314,7 +324,7 @@ class Store:
         try:
             contig_map = self._check(found, parsed, path, options, on_step)
             on_step("storing the file")
-            stored, files = self._keep_files(parsed, resolved, folder, made)
+            stored, files = self._keep_files(parsed, resolved, side_files, folder, made)
             on_step("loading the tables")
             source_id = self._load(
                 found, parsed, resolved=path, stored=stored, sha=sha,
@@ -523,7 +533,7 @@ class Store:
             contig
             for name, table in placed.items()
             for column in TABLES[name].contigs
-            for contig in table[column].dropna().unique()
+            for contig in _distinct(table[column])
         }
         mapping = self.contig_names().resolve(sorted(map(str, given)))
         total = lost_unknown = lost_off = 0
@@ -531,22 +541,35 @@ class Store:
             keep = np.ones(len(table), dtype=bool)
             off = np.zeros(len(table), dtype=bool)
             table = table.copy(deep=False)
+            placeless = np.zeros(len(table), dtype=bool)
             for column in TABLES[name].contigs:
-                table[column] = table[column].astype(str).map(mapping)
+                if TABLES[name].may_lack_contig:
+                    placeless = table[column].isna().to_numpy()
+                table[column] = _renamed(table[column], mapping)
                 keep &= table[column].notna().to_numpy()
                 suffix = column.removeprefix("contig")
-                start = table[f"start{suffix}"].to_numpy()
-                ends = f"end{suffix}" in table
-                end = table[f"end{suffix}"].to_numpy() if ends else start + 1
-                limit = table[column].map(lengths).fillna(0).to_numpy()
+                start = table[f"start{suffix}"].to_numpy(dtype=np.float64)
+                if f"end{suffix}" in table:
+                    end = table[f"end{suffix}"].to_numpy(dtype=np.float64)
+                elif TABLES[name].may_lack_contig:
+                    end = start + table["length"].fillna(1).to_numpy(dtype=np.float64)
+                else:
+                    end = start + 1
+                limit = _looked_up(table[column], lengths)
                 off |= (start < 0) | (end > limit)
-            off &= keep
-            lost = {"unknown_contig": ~keep, "off_contig": off}
-            self._drop(parsed, name, lost)
-            total += len(table)
+            keep |= placeless
+            off &= keep & ~placeless
+            n_placed = len(table) - int(placeless.sum())
+            total += n_placed
             lost_unknown += int((~keep).sum())
             lost_off += int(off.sum())
-            parsed.tables[name] = table[keep & ~off]
+            if TABLES[name].may_lack_contig:
+                parsed.tables[name] = self._unplace(parsed, name, table, ~keep, off)
+                continue
+            lost = {"unknown_contig": ~keep, "off_contig": off}
+            self._drop(parsed, name, lost)
+            keep &= ~off
+            parsed.tables[name] = table if keep.all() else table[keep]
         if total - lost_unknown < MIN_MAPPED * total:
             missing = sorted(name for name, own in mapping.items() if own is None)
             raise ContigMappingError(
@@ -563,6 +586,27 @@ class Store:
                 "genome. Use the file for this assembly, or lift it over first"
             )
         return {name: own for name, own in mapping.items() if own is not None}
+
+    @staticmethod
+    def _unplace(
+        parsed: Parsed, name: str, table: pd.DataFrame, unknown: Bools, off: Bools
+    ) -> pd.DataFrame:
+        """Take the place from rows that are of use without one, and note how many."""
+        lost = unknown | off
+        if not lost.any():
+            return table
+        reasons = {"unknown_contig": unknown, "off_contig": off}
+        counted = ", ".join(
+            f"{n.sum():,} {why}" for why, n in reasons.items() if n.any()
+        )
+        parsed.notes.append(
+            f"{name}: {int(lost.sum()):,} of {len(table):,} rows are kept without their "
+            f"place ({counted})"
+        )
+        return table.assign(
+            contig=table["contig"].where(~lost, None),
+            start=table["start"].astype("Int64").mask(lost),
+        )
 
     def _map_genes(self, parsed: Parsed, path: Path) -> None:
         """Rename genes to the annotation's identifiers; stop when none is known."""
@@ -708,9 +752,14 @@ class Store:
         parsed.tables["features"] = features
 
     def _keep_files(
-        self, parsed: Parsed, path: Path, folder: Path, made: list[Path]
+        self,
+        parsed: Parsed,
+        path: Path,
+        side_files: Mapping[str, Path],
+        folder: Path,
+        made: list[Path],
     ) -> tuple[str, dict[str, str]]:
-        """Copy the file, its companions and the parser's products into the workspace.
+        """Copy the file, what goes with it and the parser's products into the workspace.
 
         Files that were not there before are added to ``made`` before they are written.
         Returns the file's path inside the workspace, and the sha256 of each file kept.
@@ -718,14 +767,15 @@ class Store:
         if path.as_posix().startswith("jaspar:"):
             return path.as_posix(), {}
         products = parsed.files.items()
-        copies = [path, *_companions(path)]
-        names = [name for name, _ in products] + [copy.name for copy in copies]
+        copies = {copy.name: copy for copy in (path, *_companions(path))}
+        copies |= side_files
+        names = [name for name, _ in products] + list(copies)
         made += [folder / name for name in names if not (folder / name).exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for name, temporary in products:
             temporary.replace(folder / name)
-        for copy in copies:
-            target = folder / copy.name
+        for name, copy in copies.items():
+            target = folder / name
             if not target.is_file() or sha256_of(target) != sha256_of(copy):
                 copy_into(copy, target)
         stored = (folder / path.name).relative_to(self.workspace.path).as_posix()
@@ -794,18 +844,17 @@ class Store:
             raise PlatformError(
                 f"parser gave columns {sorted(unknown)} for {table.name}"
             )
-        arrays = {
-            column.name: _to_arrow(frame[column.name], column.type)
-            for column in table.columns
-            if column.name in frame
-        }
-        self.connection.register("incoming", pa.table(arrays))
-        listed = ", ".join(f'"{name}"' for name in arrays)
-        self.connection.execute(
-            f'INSERT INTO "{table.name}" ({listed}, source_id) '  # noqa: S608
-            f"SELECT {listed}, {source_id} FROM incoming"
-        )
-        self.connection.unregister("incoming")
+        columns = [column for column in table.columns if column.name in frame]
+        listed = ", ".join(f'"{column.name}"' for column in columns)
+        for at in range(0, len(frame), _INSERTED_AT_ONCE):
+            rows = frame.iloc[at : at + _INSERTED_AT_ONCE]
+            arrays = {c.name: _to_arrow(rows[c.name], c.type) for c in columns}
+            self.connection.register("incoming", pa.table(arrays))
+            self.connection.execute(
+                f'INSERT INTO "{table.name}" ({listed}, source_id) '  # noqa: S608
+                f"SELECT {listed}, {source_id} FROM incoming"
+            )
+            self.connection.unregister("incoming")
 
     def _next_version(self, name: str) -> int:
         """Count on from all versions of a name, removed ones too."""
@@ -928,14 +977,47 @@ def _to_arrow(values: pd.Series, sql_type: str) -> pa.Array:
         "TINYINT": pa.int8(), "DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(),
         "DOUBLE[]": pa.list_(pa.float64()),
     }[sql_type]  # fmt: skip
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        encoded = pa.Array.from_pandas(values)
+        return encoded.cast(pa.dictionary(encoded.type.index_type, arrow_type))
     if sql_type == "VARCHAR" and values.dtype == object:
-        values = values.map(
-            lambda v: v if v is None or isinstance(v, str) or v != v else str(v)
-        )
+        try:
+            return _whole(pa.Array.from_pandas(values, type=arrow_type))
+        except (pa.ArrowTypeError, pa.ArrowInvalid):  # not all of it is text
+            values = values.map(
+                lambda v: v if v is None or isinstance(v, str) or v != v else str(v)
+            )
     if sql_type in {"BIGINT", "INTEGER", "TINYINT"} and values.dtype.kind == "f":
         values = values.astype("Int64")
-    array = pa.Array.from_pandas(values, type=arrow_type)
+    return _whole(pa.Array.from_pandas(values, type=arrow_type))
+
+
+def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _distinct(values: pd.Series) -> Iterable[str]:
+    """Return the names in a column; of a categorical, those that it uses."""
+    return (str(value) for value in values.dropna().unique())
+
+
+def _renamed(values: pd.Series, names: Mapping[str, str | None]) -> pd.Series:
+    """Give a column other names; a name that maps to None becomes missing."""
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return values.astype(str).map(names)
+    own = [names.get(str(category)) for category in values.cat.categories]
+    known = list(dict.fromkeys(name for name in own if name is not None))
+    codes = [-1 if name is None else known.index(name) for name in own]
+    mapped = np.array([*codes, -1], dtype=np.int32)[values.cat.codes.to_numpy()]
+    return pd.Series(
+        pd.Categorical.from_codes(mapped, pd.Index(known)), index=values.index
+    )
+
+
+def _looked_up(values: pd.Series, numbers: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return the number of each name, 0 where it has none."""
+    codes, names = pd.factorize(values)
+    return np.array([*(numbers.get(str(n), 0) for n in names), 0], np.int64)[codes]
 
 
 def _side_by_side(given: list[str], ours: list[str]) -> str:
@@ -987,6 +1069,24 @@ def _companions(path: Path) -> list[Path]:
     found = [path.with_name(path.name + ending) for ending in _INDEXES]
     found += [path.with_suffix(ending) for ending in _COMPANIONS.get(path.suffix, ())]
     return [companion for companion in found if _is_companion(companion)]
+
+
+def _side_files(kind: Kind, path: Path, options: Mapping[str, str]) -> dict[str, Path]:
+    """Return the files that options name, by the name under which each is kept.
+
+    A relative name is also looked for beside the source, as the parsers do. One that
+    is not there is the parser's to complain of.
+    """
+    found = {}
+    for option in kind.side_files:
+        if option not in options:
+            continue
+        given = Path(options[option])
+        for candidate in (given, path.parent / given):
+            if _is_companion(candidate):
+                found[f"option-{option}-{sha256_of(candidate)[:16]}"] = candidate
+                break
+    return found
 
 
 def _sha_with_companions(path: Path) -> str:

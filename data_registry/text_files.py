@@ -12,7 +12,7 @@ import io
 import lzma
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO, Final, TextIO, cast
 
@@ -239,6 +239,59 @@ def open_text(path: Path) -> TextIO:
 def read_text(path: Path) -> str:
     """Return the whole text with LF line ends; see ``open_text``."""
     return _read_bytes(path).decode("utf-8")
+
+
+def read_blocks(path: Path, size: int = 1 << 25) -> Iterator[tuple[int, bytes]]:
+    """Yield a long text file in blocks of whole lines with LF ends.
+
+    Yields
+    ------
+    tuple
+        1-based line of the block's first line, and its bytes, each line ended.
+
+    Raises
+    ------
+    MalformedFileError
+        The file is truncated, damaged or binary, or a line is longer than
+        ``LONGEST_LINE``.
+    """
+    number, rest = 1, b""
+    with open_binary(path) as stream:
+        is_first = True
+        while True:
+            data = stream.read(size)
+            if is_first and _encoding_of(data[:2]) == "utf-16":
+                yield 1, _read_bytes(path).rstrip(b"\n") + b"\n"
+                return
+            block = rest + (data.removeprefix(codecs.BOM_UTF8) if is_first else data)
+            is_first = False
+            if data:
+                end = block.rfind(b"\n") + 1 or block[:-1].rfind(b"\r") + 1
+                block, rest = block[:end], block[end:]
+                if len(rest) > LONGEST_LINE:
+                    raise MalformedFileError(
+                        path,
+                        f"a line of more than {len(rest):,} bytes",
+                        line=number + block.count(b"\n"),
+                        remedy=_REMEDY_BINARY,
+                    )
+            elif block and block[-1:] not in b"\r\n":
+                block += b"\n"
+            if b"\r" in block:
+                block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            if b"\x00" in block:
+                at = block.count(b"\n", 0, block.find(b"\x00"))
+                raise MalformedFileError(
+                    path,
+                    "a zero byte: this is no text file",
+                    line=number + at,
+                    remedy=_REMEDY_BINARY,
+                )
+            if block:
+                yield number, block
+                number += block.count(b"\n")
+            if not data:
+                return
 
 
 def _encoding_of(head: bytes) -> str:

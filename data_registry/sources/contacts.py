@@ -780,5 +780,6 @@ KINDS: tuple[Kind, ...] = (
             "index_base": "0 or 1: the number of the first bin of triplets",
             "sample": "library (default: the data set's name)",
         },
+        side_files=("bins", "chrom_sizes"),
     ),
 )

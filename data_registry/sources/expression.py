@@ -729,6 +729,7 @@ KINDS = (
             "cells": "sparse matrices: file with the names of the cells, one a line",
             "layer": "h5ad: layer to read instead of X",
         },
+        side_files=("samples", "genes", "cells"),
     ),
     Kind(
         name="samples",

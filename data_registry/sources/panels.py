@@ -38,6 +38,12 @@ from data_registry.text_files import (
 _GENOTYPES_AT_ONCE = 8_000_000
 _PER_MILLION = 1_000_000
 _TABLES = ("panels", "panel_samples", "panel_frequencies")
+_VCF_COLUMNS = (
+    "#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT",
+)  # fmt: skip
+_HTSLIB_USUAL = 3
+"""htslib's own log level: errors and warnings."""
+
 _VCF_REMEDY = "Check the file with 'bcftools view', or write it again"
 _SAMPLE_HEADERS = frozenset({"sample", "sample_id", "iid", "id", "name"})
 _PLAIN = np.zeros(256, np.bool_)
@@ -139,7 +145,7 @@ class _Frequencies:
     alleles_left_out: Counter[str] = field(default_factory=Counter)
     n_alleles: int = 0
     n_uncounted: int = 0
-    parts: list[pd.DataFrame] = field(default_factory=list)
+    parts: list[pa.Table] = field(default_factory=list)
 
     def add(
         self,
@@ -186,36 +192,37 @@ class _Frequencies:
         good = np.flatnonzero(~bad)
         if len(good) == 0:
             return
-        contig = np.array(contigs, object)[record[good]]
+        contig = pa.array(contigs, pa.large_string()).dictionary_encode()
+        contig = contig.take(pa.array(record[good]))
         line = np.array(lines, np.int64)[record[good]]
-        trimmed_ref = np.array(found.ref.take(good).to_list(), object)
-        trimmed_alt = np.array(found.alt.take(good).to_list(), object)
+        trimmed_ref = found.ref.take(good).to_arrow().dictionary_encode()
+        trimmed_alt = found.alt.take(good).to_arrow().dictionary_encode()
         for g, name in enumerate(self.groups.names):
             count, called = ac[g, good], an[g, record[good]]
-            rows = slice(None) if g == 0 else np.flatnonzero(called > 0)
             self.n_uncounted += int((count < 0).sum()) if g == 0 else 0
-            self.parts.append(
-                pd.DataFrame(
-                    {
-                        "group_name": np.full(len(count[rows]), name, object),
-                        "contig": contig[rows],
-                        "start": found.start[good][rows],
-                        "ref": trimmed_ref[rows],
-                        "alt": trimmed_alt[rows],
-                        "ac": count[rows].astype(np.int32),
-                        "an": called[rows].astype(np.int32),
-                        "_line": line[rows],
-                    }
-                )
+            part = pa.table(
+                {
+                    "panel": _repeated(self.panel, len(good)),
+                    "group_name": _repeated(name, len(good)),
+                    "contig": contig,
+                    "start": found.start[good],
+                    "ref": trimmed_ref,
+                    "alt": trimmed_alt,
+                    "ac": count.astype(np.int32),
+                    "an": called.astype(np.int32),
+                    "_line": line,
+                }
             )
+            self.parts.append(part if g == 0 else part.filter(pa.array(called > 0)))
 
     def table(self) -> pd.DataFrame:
-        columns = ["group_name", "contig", "start", "ref", "alt", "ac", "an", "_line"]
+        """Return all rows; the columns of text are categorical, as they are long."""
         if not self.parts:
-            return pd.DataFrame(columns=["panel", *columns])
-        table = pd.concat(self.parts, ignore_index=True)
+            names = ["panel", "group_name", "contig", "start", "ref", "alt", "ac", "an"]
+            return pd.DataFrame(columns=[*names, "_line"])
+        whole = pa.concat_tables(self.parts).unify_dictionaries().combine_chunks()
         self.parts.clear()
-        table.insert(0, "panel", np.full(len(table), self.panel, object))
+        table: pd.DataFrame = whole.to_pandas(self_destruct=True, split_blocks=True)
         unknown = table["ac"] < 0
         if unknown.any():
             for column in ("ac", "an"):
@@ -238,6 +245,12 @@ class _Frequencies:
                 "nor AF: they are listed without counts"
             )
         return notes
+
+
+def _repeated(name: str, n: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(n, np.int32)), pa.array([name], pa.large_string())
+    )
 
 
 def _ascii(values: Iterable[str]) -> Iterator[bytes]:
@@ -366,15 +379,107 @@ def _readable_by_htslib(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def _header_lines(path: Path) -> int | None:
-    """Return the number of header lines of a VCF, None for BCF."""
+@contextlib.contextmanager
+def _quiet_htslib() -> Iterator[None]:
+    """Keep htslib from writing to stderr; what matters is raised as an error here."""
+    set_level = getattr(cyvcf2.cyvcf2, "set_htslib_log_level", lambda _: None)
+    set_level(0)
+    try:
+        yield
+    finally:
+        set_level(_HTSLIB_USUAL)
+
+
+def _check_header(path: Path) -> int | None:
+    """Return the number of header lines of a VCF, None for BCF.
+
+    Raises
+    ------
+    MalformedFileError
+        There is no ``##fileformat=VCF`` on top, no line ``#CHROM``, it lacks a column,
+        or a sample stands twice.
+    """
     if read_head(path).startswith(b"BCF"):
         return None
     with open_text(path) as lines:
-        for n, line in enumerate(lines):
-            if not line.startswith("#"):
-                return n
-    return 0
+        first = next(lines, "").rstrip("\n")
+        if not first.startswith("##fileformat=VCF"):
+            raise MalformedFileError(
+                path,
+                f"it starts with {first[:40]!r}, not with ##fileformat=VCF",
+                line=1,
+                remedy="Give a VCF or BCF with its header",
+            )
+        number = 1
+        for number, line in enumerate(lines, start=2):
+            if line.startswith("#CHROM"):
+                _check_columns(path, line.rstrip("\n").split("\t"), number)
+                return number
+            if not line.startswith("##"):
+                raise MalformedFileError(
+                    path,
+                    "no line #CHROM above the first record",
+                    line=number,
+                    remedy="Give a VCF with its whole header",
+                )
+    raise MalformedFileError(
+        path,
+        "the header ends without a line #CHROM",
+        line=number,
+        remedy="The file is cut short: fetch it again",
+    )
+
+
+def _check_columns(path: Path, names: list[str], line: int) -> None:
+    if wrong := [
+        f"column {i + 1} is {found!r}, not {wanted}"
+        for i, (found, wanted) in enumerate(
+            itertools.zip_longest(names[: len(_VCF_COLUMNS)], _VCF_COLUMNS)
+        )
+        if found != wanted and not (wanted == "FORMAT" and found is None)
+    ]:
+        raise MalformedFileError(
+            path,
+            f"the line #CHROM is wrong: {wrong[0]}",
+            line=line,
+            remedy="It has #CHROM POS ID REF ALT QUAL FILTER INFO, and with samples "
+            "FORMAT and their names, parted by tabs",
+        )
+    samples = Counter(names[len(_VCF_COLUMNS) :])
+    if doubled := [name for name, n in samples.items() if n > 1]:
+        raise MalformedFileError(
+            path,
+            f"sample {doubled[0]!r} stands twice",
+            line=line,
+            remedy="Give each sample a name of its own (bcftools reheader)",
+        )
+
+
+def _unreadable_record(
+    path: Path,
+    n_samples: int,
+    n_header: int | None,
+    n: int,
+    error: Exception,
+) -> MalformedFileError:
+    """Say what is wrong with the ``n``-th record, which htslib has refused."""
+    if n_header is None:
+        return MalformedFileError(
+            path, f"record {n:,} cannot be read (htslib: {error})", remedy=_VCF_REMEDY
+        )
+    with open_text(path) as lines:
+        text = next(itertools.islice(lines, n_header + n - 1, None), "").rstrip("\n")
+    fields = text.split("\t")
+    width = len(_VCF_COLUMNS) + n_samples if n_samples else 8
+    if len(fields) < width:
+        what = f"{len(fields)} columns where the header has {width}"
+    elif not fields[1].isdigit():
+        what = f"POS is {fields[1][:20]!r}, no whole number from 0 on"
+    else:
+        what = f"htslib cannot read {text[:80]!r} ({error})"
+    return MalformedFileError(
+        path, f"record {n:,}: {what}", line=n_header + n, remedy=_VCF_REMEDY
+    )
 
 
 def parse_variants(request: Request) -> Parsed:
@@ -399,8 +504,8 @@ def parse_variants(request: Request) -> Parsed:
         raise InputError(f"option counts={choice}; it is 'genotypes' or 'info'")
     if choice == "info" and "groups" in request.options:
         raise InputError("INFO holds no counts by group; drop counts=info or groups")
-    with _readable_by_htslib(path) as source:
-        n_header = _header_lines(path)
+    with _readable_by_htslib(path) as source, _quiet_htslib():
+        n_header = _check_header(path)
         try:
             vcf = cyvcf2.VCF(str(source))
         except Exception as error:
@@ -493,11 +598,8 @@ def _records(
         except StopIteration:
             return
         except Exception as error:
-            raise MalformedFileError(
-                path,
-                f"record {n:,} cannot be read (htslib: {error})",
-                line=None if n_header is None else n_header + n,
-                remedy=_VCF_REMEDY,
+            raise _unreadable_record(
+                path, len(vcf.samples), n_header, n, error
             ) from error
         genotypes = info = None
         if has_samples:
@@ -775,6 +877,7 @@ KINDS: tuple[Kind, ...] = (
             "groups": _GROUPS_OPTION,
             "counts": "genotypes (default) or info: believe INFO AC and AN, faster",
         },
+        side_files=("groups",),
     ),
     Kind(
         "panel",
@@ -783,5 +886,6 @@ KINDS: tuple[Kind, ...] = (
         parse_panel,
         _TABLES,
         {"groups": _GROUPS_OPTION},
+        side_files=("groups",),
     ),
 )

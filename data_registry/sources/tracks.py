@@ -1,4 +1,4 @@
-"""bigWig signal tracks: registered by reference, with their mean and coverage."""
+"""Signal tracks: bigWig by reference, conservation as bedGraph into a table."""
 
 import re
 import struct
@@ -11,6 +11,8 @@ import pyBigWig
 
 from data_registry.errors import InputError, MalformedFileError
 from data_registry.parsing import Kind, Parsed, Request, Tally
+from data_registry.sources.bed_graph import is_bed_graph, read_bed_graph
+from data_registry.text_files import read_head
 
 ROLES: Final = ("conservation", "accessibility", "histone", "methylation", "signal")
 
@@ -29,6 +31,37 @@ _ROLE_WORDS: Final = (
 
 
 def parse(request: Request) -> Parsed:
+    """Read a bigWig's summary, or the rows of a bedGraph of conservation scores.
+
+    Raises
+    ------
+    MalformedFileError
+        The file is neither, or is cut short, or has no value.
+    InputError
+        The role is unknown, or a bedGraph measures something else than conservation.
+    """
+    if not is_bed_graph(request.path, read_head(request.path)):
+        return _parse_big_wig(request)
+    role, why = _find_role(request)
+    if role != "conservation":
+        raise InputError(
+            f"{request.path} is a bedGraph taken as role {role} ({why}); only "
+            "conservation scores are read as bedGraph (--option role=conservation). "
+            "Turn other signals into a bigWig (bedGraphToBigWig), or add regions with "
+            "--kind intervals"
+        )
+    tally = Tally()
+    table = read_bed_graph(request.path, tally)
+    name = pd.Categorical.from_codes(
+        np.zeros(len(table), np.int8), pd.Index([request.name])
+    )
+    table.insert(0, "track", pd.Series(name))
+    covered = int((table["end"] - table["start"]).sum())
+    notes = [f"bedGraph, role conservation {why}; {covered:,} bases in its intervals"]
+    return Parsed({"conservation": table}, tally, notes)
+
+
+def _parse_big_wig(request: Request) -> Parsed:
     """Read a bigWig's summary; the values stay in the file.
 
     The one row of ``tracks`` holds ``path`` as given: the store puts the registered
@@ -184,18 +217,22 @@ def _read_summary(path: Path) -> tuple[float, int]:
     return total, covered
 
 
-def detect(path: Path, head: bytes) -> bool:  # noqa: ARG001
-    """Tell a bigWig by its magic number."""
-    return head[:4] in _MAGIC
+def detect(path: Path, head: bytes) -> bool:
+    """Tell a bigWig by its magic number, and a bedGraph that is named conservation."""
+    if head[:4] in _MAGIC:
+        return True
+    is_named = re.search(dict(_ROLE_WORDS)["conservation"], path.name.lower())
+    return bool(is_named) and is_bed_graph(path, head)
 
 
 KINDS: tuple[Kind, ...] = (
     Kind(
         name="track",
-        meaning="bigWig: conservation, accessibility, histone marks, methylation",
+        meaning="bigWig: conservation, accessibility, histone marks, methylation; "
+        "bedGraph: conservation",
         detect=detect,
         parse=parse,
-        tables=("tracks",),
+        tables=("tracks", "conservation"),
         options={
             "role": f"what it measures: {', '.join(ROLES)}",
             "sample": "tissue or assay (default: the data set's name)",
