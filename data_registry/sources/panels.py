@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,8 +172,8 @@ class _Frequencies:
         n_alts = np.fromiter(map(len, alts), np.int64, len(alts))
         self.n_alleles += int(n_alts.sum())
         record = np.repeat(np.arange(len(alts)), n_alts)
-        ref = Strings.of(_ascii(refs)).take(record)
-        alt = Strings.of(_ascii(itertools.chain.from_iterable(alts)))
+        ref = _pack(refs).take(record)
+        alt = _pack(list(itertools.chain.from_iterable(alts)))
         start = np.array(starts, np.int64)[record]
         found = trim(start, ref, alt)
         bad = ~_is_plain(ref) | ~_is_plain(alt) | _is_same(found) | (start < 0)
@@ -253,9 +253,12 @@ def _repeated(name: str, n: int) -> pa.DictionaryArray:
     )
 
 
-def _ascii(values: Iterable[str]) -> Iterator[bytes]:
-    for value in values:
-        yield value.encode("ascii", "replace")
+def _pack(values: list[str]) -> Strings:
+    """Pack alleles; what is not ASCII becomes ``?``, which no allele may hold."""
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
+    data = "".join(values).encode("ascii", "replace")
+    return Strings(np.frombuffer(data, np.uint8), offsets)
 
 
 def _is_plain(alleles: Strings) -> npt.NDArray[np.bool_]:
@@ -543,11 +546,11 @@ def _read_records(
     source_of: Counter[str] = Counter()
     ploidy = 0
     size = int(np.clip(_GENOTYPES_AT_ONCE // max(3 * len(samples), 1), 64, 8_192))
-    records = _records(request.path, vcf, n_header, choice)
-    while batch := list(itertools.islice(records, size)):
-        lines, contigs, starts, refs, alts, genotypes, infos = (
-            list(column) for column in zip(*batch, strict=True)
-        )
+    first_line = 0 if n_header is None else n_header
+    for batch in _batches(request.path, vcf, n_header, choice, size):
+        genotypes, infos, alts = batch.genotypes, batch.infos, batch.alts
+        lines = list(range(first_line + 1, first_line + 1 + len(batch)))
+        first_line += len(batch)
         n_alts = np.fromiter(map(len, alts), np.int64, len(alts))
         first: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(n_alts)])
         ac = np.full((len(groups.names), int(first[-1])), -1, np.int64)
@@ -565,7 +568,8 @@ def _read_records(
                 source_of["nothing"] += 1
         for width, members in by_ploidy.items():
             ploidy = max(ploidy, width)
-            stack = np.stack([genotypes[i] for i in members])[:, :, :width]
+            calls = np.concatenate([genotypes[i] for i in members])
+            stack = calls.reshape(len(members), len(samples), -1)[:, :, :width]
             rows = np.array(members)
             counted, n_called = _count(stack, n_alts[rows], groups)
             flat = np.repeat(first[rows], n_alts[rows]) + (
@@ -574,50 +578,75 @@ def _read_records(
             )
             ac[:, flat], an[:, rows] = counted, n_called
             source_of["genotypes"] += len(members)
-        found.add(contigs, starts, refs, alts, lines, ac, an)
+        found.add(batch.contigs, batch.starts, batch.refs, alts, lines, ac, an)
     return found, ploidy, source_of
 
 
-def _records(
+@dataclass(slots=True)
+class _Batch:
+    """Some records, column by column.
+
+    ``genotypes`` are None where there are none; ``infos`` (AC, AN, AF of INFO) are None
+    where they are not needed.
+    """
+
+    contigs: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    refs: list[str] = field(default_factory=list)
+    alts: list[list[str]] = field(default_factory=list)
+    genotypes: list[Any] = field(default_factory=list)
+    infos: list[tuple[Any, Any, Any] | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+
+def _batches(
     path: Path,
     vcf: Any,  # noqa: ANN401
     n_header: int | None,
     choice: str,
-) -> Iterator[tuple[Any, ...]]:
-    """Yield line, contig, start, REF, ALTs, genotypes, and INFO's AC, AN, AF.
+    size: int,
+) -> Iterator[_Batch]:
+    """Yield the records, ``size`` at a time.
 
-    Genotypes are None where there are none; INFO is None where it is not needed.
+    Raises
+    ------
+    MalformedFileError
+        A record cannot be read.
     """
     has_samples, wants_info, n = bool(vcf.samples), choice == "info", 0
-    first_line = 0 if n_header is None else n_header
     records = iter(vcf)
     while True:
-        n += 1
-        try:
-            record = next(records)
-        except StopIteration:
-            return
-        except Exception as error:
-            raise _unreadable_record(
-                path, len(vcf.samples), n_header, n, error
-            ) from error
-        genotypes = info = None
-        if has_samples:
+        batch = _Batch()
+        while len(batch.refs) < size:
             try:
-                genotypes = record.genotype.array()
-            except Exception:  # noqa: BLE001 - so cyvcf2 says that a record has no GT
-                genotypes = None
-        if genotypes is None or wants_info:
-            info = record.INFO.get("AC"), record.INFO.get("AN"), record.INFO.get("AF")
-        yield (
-            first_line + n,
-            record.CHROM,
-            start_from_one_based(record.POS),
-            record.REF,
-            record.ALT,
-            genotypes,
-            info,
-        )
+                record = next(records)
+            except StopIteration:
+                break
+            except Exception as error:
+                raise _unreadable_record(
+                    path, len(vcf.samples), n_header, n + len(batch) + 1, error
+                ) from error
+            genotypes = info = None
+            if has_samples:
+                try:
+                    genotypes = record.genotype.array()
+                except Exception:  # noqa: BLE001 - cyvcf2 says so of a record without GT
+                    genotypes = None
+            if genotypes is None or wants_info:
+                given = record.INFO
+                info = given.get("AC"), given.get("AN"), given.get("AF")
+            batch.contigs.append(record.CHROM)
+            batch.starts.append(start_from_one_based(record.POS))
+            batch.refs.append(record.REF)
+            batch.alts.append(record.ALT)
+            batch.genotypes.append(genotypes)
+            batch.infos.append(info)
+        if not batch.refs:
+            return
+        n += len(batch)
+        yield batch
 
 
 def _stated(
