@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from variant_effect.alleles import AlleleTable
@@ -13,7 +12,7 @@ from variant_effect.columns import REAL, TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.material import Material
 from variant_effect.scorers.base import nulls
-from variant_effect.scorers.lookup import has_rows, joined, number_column, text_column
+from variant_effect.scorers.lookup import SAME_ALLELE, has_rows, look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +51,13 @@ class FrequencyScorer:
         n = len(alleles)
         if not self.registered:
             return nulls(self.columns, n)
-        found = joined(
-            connection, alleles, "panel_frequencies",
-            "t.panel, t.group_name, t.ac, t.an, t.panel || CASE WHEN t.group_name = '' "
-            "THEN '' ELSE '/' || t.group_name END || '=' || t.ac || '/' || t.an AS label",
-            by_allele=True,
-        )  # fmt: skip
-        if len(found):
-            found["af"] = np.where(
-                (found["group_name"] == "") & (found["an"] > 0),
-                found["ac"] / found["an"].clip(lower=1),
-                np.nan,
-            )
-        return {
-            "panel_counts": text_column(found, "label", n),
-            "panel_max_af": number_column(found, "af", "max", n),
+        label = (
+            "t.panel || CASE WHEN t.group_name = '' THEN '' ELSE '/' || t.group_name END "
+            "|| '=' || t.ac || '/' || t.an"
+        )
+        values = {
+            "panel_counts": f"string_agg({label}, ';' ORDER BY t.panel, t.group_name)",
+            "panel_max_af": "max(CASE WHEN t.group_name = '' AND t.an > 0 "
+            "THEN t.ac / t.an END)",
         }
+        return look_up(connection, alleles, "panel_frequencies", values, SAME_ALLELE)

@@ -12,7 +12,7 @@ from variant_effect.columns import TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.material import Material
 from variant_effect.scorers.base import nulls
-from variant_effect.scorers.lookup import has_rows, joined, number_column, text_column
+from variant_effect.scorers.lookup import has_rows, look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,16 @@ class GwasScorer:
         n = len(alleles)
         if not self.registered:
             return nulls(self.columns, n)
-        found = joined(
-            connection, alleles,
-            "(SELECT * FROM associations WHERE p_value IS NOT NULL)",
-            "t.phenotype_id, t.p_value, t.ref AS given_ref, t.alt AS given_alt, "
-            "a.ref, a.alt, t.phenotype_id || ':' || printf('%.3g', t.p_value) || "
-            "coalesce(printf(' (%.3g)', t.beta), '') AS label",
-            by_allele=False,
-        )  # fmt: skip
-        if len(found):
-            named = found["given_ref"].notna() & found["given_alt"].notna()
-            pair = found["given_ref"].str.upper() + found["given_alt"].str.upper()
-            swapped = found["given_alt"].str.upper() + found["given_ref"].str.upper()
-            mine = found["ref"] + found["alt"]
-            found = found[~named | (pair == mine) | (swapped == mine)]
-        return {
-            "gwas": text_column(found, "label", n),
-            "gwas_min_p": number_column(found, "p_value", "min", n),
+        label = (
+            "t.phenotype_id || ':' || printf('%.3g', t.p_value) || "
+            "coalesce(printf(' (%.3g)', t.beta), '')"
+        )
+        values = {
+            "gwas": f"string_agg({label}, ';' ORDER BY t.phenotype_id, t.p_value)",
+            "gwas_min_p": "min(t.p_value)",
         }
+        same = (
+            "t.p_value IS NOT NULL AND (t.ref IS NULL OR t.alt IS NULL OR "
+            "upper(t.ref) || upper(t.alt) IN (a.ref || a.alt, a.alt || a.ref))"
+        )
+        return look_up(connection, alleles, "associations", values, same)

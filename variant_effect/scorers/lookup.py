@@ -1,35 +1,41 @@
 """Joining alleles with registry tables on contig, start, ref and alt."""
 
+from collections.abc import Mapping
+
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from variant_effect.alleles import AlleleTable
+from variant_effect.layers import spread
 
 
-def joined(
+def look_up(
     connection: duckdb.DuckDBPyConnection,
     alleles: AlleleTable,
     table: str,
-    columns: str,
-    *,
-    by_allele: bool,
-) -> pd.DataFrame:
-    """Return rows of ``table`` at the alleles, with ``allele``, the index in the chunk.
+    values: Mapping[str, str],
+    condition: str,
+) -> dict[str, pa.Array]:
+    """Aggregate the rows of a registry table at each allele's position.
 
     Parameters
     ----------
     table
-        Registry table with contig, start, ref, alt (minimal form).
-    columns
-        SQL select list over ``t`` (the table) and ``a`` (the alleles).
-    by_allele
-        Compare ref and alt too; otherwise the position alone.
+        Registry table with contig and start (0-based).
+    values
+        Column name to an SQL aggregate over ``t`` (the table) and ``a`` (the alleles:
+        contig, start, ref, alt in minimal form).
+    condition
+        SQL condition beside equal contig and start.
+
+    Returns
+    -------
+    dict
+        One array a column, one value an allele; null where nothing is found.
     """
+    n = len(alleles)
     rows = np.flatnonzero(alleles.small)
-    if not len(rows):
-        return pd.DataFrame({"allele": []})
     start = alleles.start[rows]
     incoming = pa.table({
         "allele": pa.array(rows),
@@ -38,16 +44,22 @@ def joined(
         "ref": alleles.min_ref.take(rows).to_arrow(),
         "alt": alleles.min_alt.take(rows).to_arrow(),
     })  # fmt: skip
+    listed = ", ".join(f'{sql} AS "{name}"' for name, sql in values.items())
+    span = [int(start.min()), int(start.max())] if len(start) else [0, -1]
     connection.register("alleles_here", incoming)
-    same = " AND t.ref = a.ref AND t.alt = a.alt" if by_allele else ""
-    found = connection.execute(
-        f"SELECT a.allele, {columns} FROM {table} t JOIN alleles_here a "  # noqa: S608
-        f"ON t.contig = a.contig AND t.start = a.start{same} "
-        "WHERE t.start BETWEEN ? AND ? ORDER BY ALL",
-        [int(start.min()), int(start.max())],
-    ).df()
+    found = connection.sql(
+        f"SELECT a.allele, {listed} FROM {table} t JOIN alleles_here a "  # noqa: S608
+        f"ON t.contig = a.contig AND t.start = a.start AND {condition} "
+        "WHERE t.start BETWEEN ? AND ? AND list_contains(?, t.contig) "
+        "GROUP BY a.allele ORDER BY a.allele",
+        params=[*span, [alleles.contigs[c] for c in np.unique(alleles.contig[rows])]],
+    ).to_arrow_table()
     connection.unregister("alleles_here")
-    return found
+    where = found["allele"].to_numpy()
+    return {name: spread(found[name].combine_chunks(), where, n) for name in values}
+
+
+SAME_ALLELE = "t.ref = a.ref AND t.alt = a.alt"
 
 
 def has_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -56,21 +68,3 @@ def has_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
         connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
         is not None
     )
-
-
-def text_column(found: pd.DataFrame, label: str, n: int) -> pa.Array:
-    """Join the labels of each allele by ';' and place them among ``n`` alleles."""
-    out = np.full(n, None, dtype=object)
-    if len(found):
-        grouped = found.groupby("allele", sort=True)[label].agg(";".join)
-        out[grouped.index.to_numpy()] = grouped.to_numpy()
-    return pa.array(out, pa.string())
-
-
-def number_column(found: pd.DataFrame, column: str, how: str, n: int) -> pa.Array:
-    """Aggregate a column over each allele's rows and place it among ``n`` alleles."""
-    out = np.full(n, np.nan)
-    if len(found):
-        grouped = found.groupby("allele", sort=True)[column].agg(how)
-        out[grouped.index.to_numpy()] = grouped.to_numpy()
-    return pa.array(out, from_pandas=True)

@@ -1,7 +1,7 @@
 """Regulatory elements an allele lies in, their state, bound factors and target genes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import duckdb
@@ -26,18 +26,28 @@ _LAYERS: Mapping[str, str] = {
     "'structural_variant', 'intron')",
     "tf_bound": 'SELECT contig, start, "end", tf AS label FROM tf_sites',
 }
+MAX_TARGETS = 5
+"""Genes listed for one element, the strongest links first; the graph holds all."""
+
 _RAW_CRES = (
     'SELECT contig, start, "end", kind AS label FROM intervals '
     "WHERE kind IN ('cre', 'promoter', 'enhancer', 'peak', 'dhs')"
 )
 _GRAPH_CRES = 'SELECT contig, start, "end", identifier AS label FROM read_parquet(?)'
-_GRAPH_TARGETS = """
+_GRAPH_TARGETS = f"""
+WITH ranked AS (
+    SELECT e.target, e.score, row_number() OVER (
+               PARTITION BY e.target ORDER BY e.score DESC, g.identifier) AS place,
+           g.identifier || '(' || e.evidence || '=' || printf('%.3f', e.score) || ')'
+               AS gene
+    FROM read_parquet(?) e JOIN read_parquet(?) g ON g.id = e.source
+)
 SELECT c.contig, c.start, c."end",
-       g.identifier || '(' || e.evidence || '=' || printf('%.3f', e.score) || ')' AS label
-FROM read_parquet(?) e
-JOIN read_parquet(?) c ON c.id = e.target
-JOIN read_parquet(?) g ON g.id = e.source
-"""
+       printf('%.3f', max(r.score)) || ' '
+           || string_agg(r.gene, ',' ORDER BY r.place) AS label
+FROM ranked r JOIN read_parquet(?) c ON c.id = r.target
+WHERE r.place <= {MAX_TARGETS} GROUP BY r.target, c.contig, c.start, c."end"
+"""  # noqa: S608
 _GRAPH_BINS = 'SELECT contig, start, "end", identifier AS label FROM read_parquet(?)'
 
 
@@ -50,8 +60,8 @@ class RegulatoryScorer:
         Column("cre", TEXT, "regulatory elements at the allele, joined by ',' (identifiers "
                "of the graph; classes only where no graph is built)"),
         Column("cre_n", INTEGER, "how many"),
-        Column("target_genes", TEXT, "genes linked to those elements, as "
-               "gene(evidence=score), joined by ','; needs a graph"),
+        Column("target_genes", TEXT, "genes with the strongest links to those elements (at "
+               "most 5 each), as gene(evidence=score), joined by ','; needs a graph"),
         Column("target_max_link", REAL, "highest link score of those genes", "share", "0-1",
                "high: the element holds more of the gene's regulatory activity"),
         Column("chromatin_state", TEXT, "chromatin states at the allele"),
@@ -83,12 +93,11 @@ class RegulatoryScorer:
         nodes, edges = material.graph / "nodes", material.graph / "edges"
         cre, gene = str(nodes / "cre.parquet"), str(nodes / "gene.parquet")
         links = str(edges / "gene__linked_to__cre.parquet")
-        targets = IntervalLayer.read(db, contigs, _GRAPH_TARGETS, [links, cre, gene])
-        scores = np.array(
-            [
-                float(text.rpartition("=")[2].rstrip(")"))
-                for text in targets.labels.to_pylist()
-            ]
+        targets = IntervalLayer.read(db, contigs, _GRAPH_TARGETS, [links, gene, cre])
+        given = [text.partition(" ") for text in targets.labels.to_pylist()]
+        scores = np.array([float(score) for score, _, _ in given])
+        targets = replace(
+            targets, labels=pa.array([g for _, _, g in given], pa.string())
         )
         return cls(
             IntervalLayer.read(db, contigs, _GRAPH_CRES, [cre]),

@@ -12,7 +12,7 @@ from variant_effect.columns import TEXT, Column
 from variant_effect.consequences import Consequences
 from variant_effect.material import Material
 from variant_effect.scorers.base import nulls
-from variant_effect.scorers.lookup import has_rows, joined, text_column
+from variant_effect.scorers.lookup import SAME_ALLELE, has_rows, look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,9 @@ class TableScorer:
         n = len(alleles)
         if not self.registered:
             return nulls(self.columns, n)
-        found = joined(
-            connection, alleles, "variant_scores",
+        label = (
             "t.name || '=' || coalesce(printf('%.4g', t.value), '') || "
-            "coalesce('(' || nullif(t.label, '') || ')', '') AS label",
-            by_allele=True,
-        )  # fmt: skip
-        return {"registered_scores": text_column(found, "label", n)}
+            "coalesce('(' || nullif(t.label, '') || ')', '')"
+        )
+        values = {"registered_scores": f"string_agg({label}, ';' ORDER BY t.name)"}
+        return look_up(connection, alleles, "variant_scores", values, SAME_ALLELE)
