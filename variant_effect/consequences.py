@@ -75,6 +75,11 @@ _LOW = {
     "synonymous_variant",
 }  # fmt: skip
 
+_SHORTEST_BP = 30
+"""Shorter deletions are not looked at for whole transcripts."""
+
+_MOST_ABLATED = 20
+
 FLANK_BP = 5_000
 """Alleles this near to a gene are upstream or downstream of it (as in Ensembl VEP)."""
 
@@ -311,8 +316,37 @@ class ConsequenceCaller:
             if len(entries["allele"]):
                 named = _one_entry_a_transcript(entries)
                 self._choose(self._with_introns(named, alleles, part), found)
+        self._ablate(alleles, rows, found)
         self._place_outside(alleles, rows, found)
         return found
+
+    def _ablate(
+        self, alleles: AlleleTable, rows: NDArray[np.int64], found: Consequences
+    ) -> None:
+        """Say ``transcript_ablation`` where a deletion takes a whole transcript.
+
+        csq says ``coding_sequence`` of such an allele.
+        """
+        for i in rows[alleles.end[rows] - alleles.start[rows] >= _SHORTEST_BP].tolist():
+            known = self.transcripts.get(alleles.contigs[int(alleles.contig[i])])
+            if known is None:
+                continue
+            whole = (known.spans.start >= alleles.start[i]) & (
+                known.spans.end <= alleles.end[i]
+            )
+            names = sorted(
+                known.names[whole].tolist(), key=lambda t: (t not in self.canonical, t)
+            )
+            if not names:
+                continue
+            gene = self.gene_of.get(names[0], names[0])
+            found.term[i], found.transcript[i] = "transcript_ablation", names[0]
+            found.gene[i], found.symbol[i] = gene, self.symbols.get(gene, "")
+            found.protein[i] = ""
+            found.strand[i] = known.strand[known.names == names[0]][0]
+            found.others[i] = ",".join(
+                f"{name}:transcript_ablation" for name in names[1 : _MOST_ABLATED + 1]
+            )
 
     def tss_distance(self, alleles: AlleleTable) -> NDArray[np.int64]:
         """Return bp from each scored allele to the nearest gene start; -1 without any."""

@@ -368,3 +368,15 @@ def test_csq_called_by_others_in_this_process_does_no_harm(
         "-o", str(tmp_path / "o.vcf"), str(sites), catch_stdout=False,
     )  # fmt: skip
     pd.testing.assert_frame_equal(score([snv("chr1", 1500)]), first)
+
+
+def test_a_deletion_of_whole_transcripts_ablates_them(score) -> None:
+    row = score([deletion("chr1", 1990, 2910)]).iloc[0]  # all of gA, 2001-2900
+    assert (row["consequence"], row["impact"]) == ("transcript_ablation", "HIGH")
+    assert row["gene"] == "gA"
+    assert {row["transcript"], *row["other_consequences"].split(",")} in (
+        {"tA1", "tA2:transcript_ablation"},
+        {"tA2", "tA1:transcript_ablation"},
+    )
+    part = score([deletion("chr1", 2010, 2910)]).iloc[0]  # the first bases are left
+    assert part["consequence"] != "transcript_ablation"
