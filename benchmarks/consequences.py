@@ -59,6 +59,7 @@ Places = NDArray[np.int64]
 
 INTRON = TERMS.index("intron_variant")
 NON_CODING = TERMS.index("non_coding_transcript_exon_variant")
+ABLATION = TERMS.index("transcript_ablation")
 
 RECIPE = Path(__file__).resolve().parent / "recipes" / "yeast.toml"
 ANNOTATION = "yeast/annotation/Saccharomyces_cerevisiae.R64-1-1.81.gff3.gz"
@@ -102,8 +103,9 @@ CAUSES = {
         "csq says nothing of the base beside a CDS although it lies in the exon or "
         "intron of another, overlapping gene"
     ),
-    "z_our_fault_gene_edge": (
-        "our fault: an insertion right before a gene's first base is taken to lie in it"
+    "i_whole_transcript": (
+        "the deletion takes a whole transcript: we say transcript_ablation, csq names "
+        "what is left of it"
     ),
     "unexplained": "both differ even on our canonical GFF and our normalised alleles",
 }
@@ -205,16 +207,6 @@ class Models:
             Parts.of([c for c, parent in of if "ID=transcript:" in c[8] and parent]),
             Parts.of([c for c, p in of if c[2] == "exon" and p and p not in coding]),
         )
-
-    def at_gene_start(self, alleles: pd.DataFrame) -> NDArray[np.bool_]:
-        """Tell which alleles are insertions right before a gene's first base."""
-        found = np.zeros(len(alleles), dtype=bool)
-        is_insertion = alleles["norm_ref"].str.len() == 1
-        is_insertion &= alleles["norm_alt"].str.len() > 1
-        for contig, starts in self.genes.starts.items():
-            here = (is_insertion & (alleles["chrom"] == contig)).to_numpy()
-            found[here] = np.isin(alleles["norm_pos"].to_numpy()[here], starts)
-        return found
 
     def with_introns(self, codes: Codes, alleles: pd.DataFrame) -> Codes:
         """Say intron for csq's non_coding where no non-coding exon is touched."""
@@ -418,9 +410,7 @@ def compare(bench: Bench, vcf: Path) -> dict[str, Any]:
     control = control[rows]
     cause = classify(ours, ladder)
     named = np.array([*steps, "unexplained"], dtype=object)[cause]
-    edge = (cause == len(ladder)) & (ours == NON_CODING) & (ladder[-1] == NO_TERM)
-    edge &= bench.models.at_gene_start(compared)
-    named[edge] = "z_our_fault_gene_edge"
+    named[(cause == len(ladder)) & (ours == ABLATION)] = "i_whole_transcript"
     info = dict(zip(pc.cast(records["ID"], pa.int64()).to_pylist(),
                     records["INFO"].to_pylist(), strict=True))  # fmt: skip
     paired = frame.loc[rows].assign(

@@ -134,8 +134,6 @@ def test_position_alone_by_the_gff() -> None:
     assert models.with_silent(silent, alleles).tolist() == [
         NON_CODING, INTRON, INTRON, INTRON, INTRON, NO_TERM, NO_TERM,
     ]  # fmt: skip
-    at_start = models.at_gene_start(alleles)
-    assert at_start.tolist() == [False] * 5 + [True, False]
     spoken = np.full(len(alleles), MISSENSE, dtype=np.int8)
     assert (models.with_silent(spoken, alleles) == MISSENSE).all()
 

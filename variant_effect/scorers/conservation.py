@@ -73,7 +73,7 @@ class ConservationScorer:
             return ""
         return (
             "no conservation is registered; 'cisgraph add FILE.bw --option "
-            "role=conservation' adds a bigWig track"
+            "role=conservation' adds a bigWig or bedGraph track"
         )
 
     def score(
