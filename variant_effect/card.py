@@ -326,11 +326,3 @@ def card_as_json(card: Card) -> dict[str, Any]:
             for s in card.statements
         ],
     }
-
-
-def evidence_kinds(card: Card) -> list[str]:
-    """Return the distinct kinds of source the card rests on."""
-    kinds = set()
-    for statement in card.statements:
-        kinds |= set(re.findall(r"\((\w+), sha256", statement.source))
-    return sorted(kinds)

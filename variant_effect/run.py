@@ -91,12 +91,15 @@ class Choices:
         Call alleles of the same haplotype together where genotypes allow.
     chunk_records
         Records a chunk.
+    max_mismatched
+        Share of alleles whose REF may disagree with the genome before the run stops.
     """
 
     regions: tuple[Region, ...] = ()
     format: str = "tsv"
     joint: bool = True
     chunk_records: int = CHUNK_RECORDS
+    max_mismatched: float = MAX_MISMATCHED
 
 
 _COUNTERS = ("statuses", "mismatches", "unknown_contigs", "causes")
@@ -364,9 +367,9 @@ def score_vcf(
             total.add(counts)
             resumed += was_there
             n_chunks += 1
-            _refuse_wrong_build(total, vcf, prepared, final=False)
+            _refuse_wrong_build(total, vcf, prepared, choices, final=False)
             on_progress(n_chunks, total)
-        _refuse_wrong_build(total, vcf, prepared, final=True)
+        _refuse_wrong_build(total, vcf, prepared, choices, final=True)
         if not n_chunks:
             engine = Engine.open(prepared, choices)
             with engine.connection:
@@ -501,11 +504,11 @@ def _gaps(prepared: Prepared) -> GapFinder:
 
 
 def _refuse_wrong_build(
-    total: Accounting, vcf: Path, prepared: Prepared, *, final: bool
+    total: Accounting, vcf: Path, prepared: Prepared, choices: Choices, *, final: bool
 ) -> None:
     """Stop when too many REF alleles disagree with the genome."""
     wrong = total.statuses["ref_mismatch"]
-    if wrong <= MAX_MISMATCHED * total.alleles or not (
+    if wrong <= choices.max_mismatched * total.alleles or not (
         final or total.alleles >= _EARLY_LOOK
     ):
         return
@@ -514,7 +517,7 @@ def _refuse_wrong_build(
     )
     raise ReferenceMismatchError(
         f"{vcf}: REF disagrees with {prepared.assembly} at {wrong:,} of "
-        f"{total.alleles:,} alleles read so far, more than {MAX_MISMATCHED:.0%} "
+        f"{total.alleles:,} alleles read so far, more than {choices.max_mismatched:.0%} "
         f"({by_contig}). {likely_cause(total.causes)}"
     )
 

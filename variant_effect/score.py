@@ -26,9 +26,10 @@ from data_registry.sources.intervals import parse as parse_intervals
 from data_registry.store import open_store
 from data_registry.workspace import require_file, written_beside
 from variant_effect.alleles import STATUS_MEANINGS
-from variant_effect.preparation import Prepared, prepare
+from variant_effect.preparation import Prepared, left_out_transcripts, prepare
 from variant_effect.run import (
     CHUNK_RECORDS,
+    MAX_MISMATCHED,
     Accounting,
     Choices,
     Result,
@@ -69,6 +70,9 @@ def score(
     accounting: Annotated[
         Path | None, typer.Option(help="Write the counts here, as JSON.")
     ] = None,
+    max_mismatch: Annotated[
+        float, typer.Option(help="Stop when REF disagrees at more than this share.")
+    ] = MAX_MISMATCHED,
     chunk_records: Annotated[
         int, typer.Option(min=1, help="Records a chunk: less memory, or less overhead.")
     ] = CHUNK_RECORDS,
@@ -92,8 +96,11 @@ def score(
             open_store(folder, write=False) as store,
         ):
             prepared = prepare(store, on_step=on_step)
+        left_out = left_out_transcripts(prepared)["reason"].value_counts()
+        for reason, n in left_out.items():
+            log(f"note: {n:,} transcripts give no consequences: {reason}")
         regions = read_regions(region or [], regions_file, prepared)
-        choices = Choices(regions, format_name, joint, chunk_records)
+        choices = Choices(regions, format_name, joint, chunk_records, max_mismatch)
         with tempfile.TemporaryDirectory(prefix="cisgraph-") as temporary:
             path = Path(temporary) / "out" if target is None else target
             with count_reporter("scoring", "chunks") as report:

@@ -102,10 +102,8 @@ def test_any_vcf_adds_up(
             ref = base(own, pos)
         rows.append((chrom, pos, ref, ",".join(alts), info))
     out = tmp_path / "o.parquet"
-    choices = Choices(format="parquet", chunk_records=2 * size)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("variant_effect.run.MAX_MISMATCHED", 1.0)
-        result = score_vcf(write(tmp_path / "a.vcf", rows), out, prepared, choices)
+    choices = Choices(format="parquet", chunk_records=2 * size, max_mismatched=1.0)
+    result = score_vcf(write(tmp_path / "a.vcf", rows), out, prepared, choices)
     counts = result.accounting.as_dict()
     n = sum(len(row[3].split(",")) for row in rows)
     assert counts["input_alleles"] == n == len(scores(out))
@@ -419,3 +417,18 @@ def yeast(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Prepar
             return prepare(store)
         finally:
             preparation.BACKGROUND_SNVS = kept
+
+
+def test_the_share_of_mismatches_allowed_can_be_raised(
+    tmp_path: Path, prepared: Prepared
+) -> None:
+    rows = [snv("chr1", 2000 + i) for i in range(9)]
+    chrom, pos, ref, alt = snv("chr1", 3000)
+    rows.append((chrom, pos, alt, ref))  # REF and ALT exchanged
+    vcf = write(tmp_path / "a.vcf", rows)
+    out = tmp_path / "o.tsv"
+    with pytest.raises(ReferenceMismatchError, match="1 of 10 alleles"):
+        score_vcf(vcf, out, prepared, Choices())
+    assert not out.exists()
+    result = score_vcf(vcf, out, prepared, Choices(max_mismatched=0.1))
+    assert result.accounting.statuses == {"scored": 9, "ref_mismatch": 1}
