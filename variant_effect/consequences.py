@@ -623,6 +623,12 @@ def nearest_gene(
     return side, gene, distance
 
 
+def factorised(values: NDArray[np.object_]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return each value's code and the distinct values, in the order they appear."""
+    codes, distinct = pd.factorize(values)
+    return codes, [str(value) for value in distinct]
+
+
 def joined_bytes(lines: pa.Array | pa.ChunkedArray) -> bytes:
     """Return the strings of an Arrow array one after another."""
     array = lines.combine_chunks() if isinstance(lines, pa.ChunkedArray) else lines

@@ -20,6 +20,7 @@ from variant_effect.alleles import AlleleTable
 from variant_effect.consequences import (
     ConsequenceCaller,
     Consequences,
+    factorised,
     joined_bytes,
     run_csq,
     so_term,
@@ -68,7 +69,7 @@ class JointCaller:
         genotypes = read_genotypes(lines, n_alts)
         if genotypes is None or len(genotypes[0]) != len(table):
             return empty
-        codes, terms = _factorised(consequences.term)
+        codes, terms = factorised(consequences.term)
         coding = np.array(
             [any(word in term for word in _CODING) for term in terms] or [False]
         )
@@ -291,10 +292,3 @@ def _read_compounds(path: Path) -> list[tuple[str, str]]:
                 if entry.count("|") == 6 and "+" in entry.rpartition("|")[2]
             ]
     return out
-
-
-def _factorised(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    import pandas as pd
-
-    codes, distinct = pd.factorize(values)
-    return codes, [str(value) for value in distinct]

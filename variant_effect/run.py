@@ -43,7 +43,12 @@ from variant_effect.alleles import (
     read_records,
 )
 from variant_effect.columns import CORE, Column
-from variant_effect.consequences import Consequences, GeneBlocks, impact
+from variant_effect.consequences import (
+    Consequences,
+    GeneBlocks,
+    factorised,
+    impact,
+)
 from variant_effect.formats import Format, find_format
 from variant_effect.hgvs import TranscriptModels, describe
 from variant_effect.joint import JointCaller
@@ -273,7 +278,7 @@ def core_columns(
         array = pa.array(values, pa.string())
         return pa.compute.if_else(pa.compute.equal(array, ""), None, array)
 
-    codes, terms = _factorised(consequences.term)
+    codes, terms = factorised(consequences.term)
     impacts = np.array([impact(term) if term else "" for term in terms], dtype=object)
     return {
         "chrom": alleles.chrom,
@@ -294,13 +299,6 @@ def core_columns(
         "transcript": text(consequences.transcript),
         "other_consequences": text(consequences.others),
     }
-
-
-def _factorised(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    import pandas as pd
-
-    codes, distinct = pd.factorize(values)
-    return codes, [str(value) for value in distinct]
 
 
 def _shown(values: pa.Array, keep: np.ndarray) -> pa.Array:

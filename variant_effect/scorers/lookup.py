@@ -1,13 +1,19 @@
 """Joining alleles with registry tables on contig, start, ref and alt."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from variant_effect.alleles import AlleleTable
+from variant_effect.columns import Column
+from variant_effect.consequences import Consequences
 from variant_effect.layers import spread
+from variant_effect.material import Material
+from variant_effect.scorers.base import nulls
 
 
 def look_up(
@@ -68,3 +74,50 @@ def has_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
         connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
         is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LookupScorer:
+    """A scorer whose columns are aggregates of one registry table at the allele.
+
+    Subclasses state ``name`` and ``columns`` as every scorer does, and:
+
+    Parameters
+    ----------
+    table
+        The registry table.
+    remedy
+        What to say where it is empty.
+    values, condition
+        As ``look_up`` takes them; ``values`` names the columns.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]]
+    table: ClassVar[str]
+    remedy: ClassVar[str]
+    values: ClassVar[Mapping[str, str]]
+    condition: ClassVar[str] = SAME_ALLELE
+    registered: bool
+
+    @classmethod
+    def make(cls, material: Material) -> Self:
+        """See whether the table holds anything."""
+        return cls(has_rows(material.connection, cls.table))
+
+    @property
+    def missing(self) -> str:
+        """The table is empty."""
+        return "" if self.registered else self.remedy
+
+    def score(
+        self,
+        alleles: AlleleTable,
+        consequences: Consequences,  # noqa: ARG002
+        before: Mapping[str, pa.Array],  # noqa: ARG002
+        connection: duckdb.DuckDBPyConnection,
+    ) -> dict[str, pa.Array]:
+        """Look the normalised alleles up."""
+        if not self.registered:
+            return nulls(self.columns, len(alleles))
+        return look_up(connection, alleles, self.table, self.values, self.condition)
