@@ -603,6 +603,32 @@ def _join(first: Strings, second: Strings) -> Strings:
     )
 
 
+def reference_mismatches(
+    table: pd.DataFrame, fetch_contig: Callable[[str], Bytes]
+) -> npt.NDArray[np.bool_]:
+    """Return which rows of alleles name a REF that the genome does not read there.
+
+    A row that reaches past its contig's end is one; unknown genome bases fit anything.
+
+    Parameters
+    ----------
+    table
+        ``contig``, ``start`` (0-based) and ``ref``; contigs are the assembly's.
+    fetch_contig
+        Contig name to ASCII bases.
+    """
+    wrong = np.zeros(len(table), np.bool_)
+    start = table["start"].to_numpy(np.int64)
+    ref = _Column.of(table["ref"])
+    for name, rows in table.groupby("contig", sort=False).indices.items():
+        contig = fetch_contig(str(name))
+        here = ref.take(np.asarray(rows, np.intp))
+        inside = (start[rows] >= 0) & (start[rows] + here.lengths <= len(contig))
+        _, fits = _compare(contig, start[rows], here, inside)
+        wrong[rows] = ~fits
+    return wrong
+
+
 def _compare(
     contig: Bytes, start: Positions, allele: Strings, inside: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

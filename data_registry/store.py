@@ -31,7 +31,7 @@ from data_registry.errors import (
 from data_registry.genome import Genome
 from data_registry.identifiers import GeneNames
 from data_registry.kinds import detect_kind, find_kind
-from data_registry.normalisation import left_align_frequencies
+from data_registry.normalisation import left_align_frequencies, reference_mismatches
 from data_registry.parsing import (
     LISTED_PER_REASON,
     Kind,
@@ -39,6 +39,7 @@ from data_registry.parsing import (
     Parsed,
     Request,
 )
+from data_registry.row_faults import refuse_mostly_faulty
 from data_registry.schema import TABLES, Table
 from data_registry.sources.genome import GENOME_FILE
 from data_registry.text_files import LINE
@@ -444,6 +445,13 @@ class Store:
         if kind.name == "annotation":
             on_step("checking translations")
             self._check_translations(parsed, options)
+        if "variant_scores" in parsed.tables:
+            on_step("comparing REF with the genome")
+            scores = parsed.tables["variant_scores"]
+            wrong = reference_mismatches(scores, self.genome().contig)
+            self._drop(parsed, "variant_scores", {"ref_mismatch": wrong})
+            refuse_mostly_faulty(path, parsed.tally, ("ref_mismatch",))
+            parsed.tables["variant_scores"] = scores[~wrong]
         for name in ("panel_frequencies", "variant_scores"):
             if name in parsed.tables and len(parsed.tables[name]):
                 on_step("left-aligning alleles")

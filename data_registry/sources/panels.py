@@ -27,6 +27,7 @@ from data_registry.coordinates import start_from_one_based
 from data_registry.errors import InputError, MalformedFileError, MissingOptionalError
 from data_registry.normalisation import Alleles, Strings, trim
 from data_registry.parsing import Kind, Parsed, Request, Tally
+from data_registry.sources.score_dialects import is_score_vcf
 from data_registry.text_files import (
     detect_compression,
     open_binary,
@@ -360,9 +361,10 @@ def _panel_tables(
 # --- VCF and BCF --------------------------------------------------------------------
 
 
-def detect_variants(path: Path, head: bytes) -> bool:  # noqa: ARG001
-    """Return whether the file is VCF or BCF."""
-    return head.startswith((b"##fileformat=VCF", b"BCF\x02"))
+def detect_variants(path: Path, head: bytes) -> bool:
+    """Return whether the file is VCF or BCF, and no VCF of scores alone."""
+    is_variants = head.startswith((b"##fileformat=VCF", b"BCF\x02"))
+    return is_variants and not is_score_vcf(path, head)
 
 
 @contextlib.contextmanager
