@@ -17,6 +17,7 @@ from data_registry.catalogue import PublicSource, load_catalogue
 from data_registry.console import (
     ERR,
     WorkspaceOption,
+    count_reporter,
     log,
     new_app,
     run_app,
@@ -29,6 +30,7 @@ from data_registry.download import fetch as fetch_species
 from data_registry.errors import InputError
 from data_registry.kinds import KINDS
 from data_registry.recipes import read_recipe, register_recipe
+from data_registry.relatives import Registered, align_relatives, write_tracks
 from data_registry.store import Added, Source, open_store
 
 app = new_app("Register genomes, annotations, omics and panels in a workspace.")
@@ -348,6 +350,62 @@ def fetch(
         raise InputError(
             f"{len(report.failed)} sources were not fetched; run again to resume"
         )
+
+
+@app.command()
+def relatives(
+    workspace: WorkspaceOption = "workspace",
+    tracks: Annotated[
+        Path | None, typer.Option(help="Write bigWig tracks into this folder.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Threads; the result does not depend on it.")
+    ] = 1,
+) -> None:
+    """Align the registered relatives' genomes to the reference, base by base.
+
+    What is aligned already is not aligned again; a killed run goes on where it stopped.
+
+    Examples:
+
+        cisgraph add CBS432.fa.gz --kind relative_genome --name CBS432 -o role=outgroup -w yeast
+
+        cisgraph relatives -w yeast --tracks tracks
+
+        cisgraph add tracks/relatives_identity.bw -o role=conservation -w yeast
+    """
+    with open_store(Path(workspace)) as store:
+        registered = Registered.of(store)
+    with count_reporter("aligning", "bp", registered.total_bp) as report:
+        aligned = align_relatives(registered, workers=workers, on_progress=report)
+    columns = (
+        "identical",
+        "different",
+        "deleted",
+        "unaligned",
+        "disputed",
+        "no_letter",
+    )
+    total = sum(registered.genome.lengths.values())
+    show_table(
+        f"{workspace}: {len(aligned.names)} relatives on {total:,} bp of "
+        f"{registered.genome.assembly}",
+        ["relative", "role", "preset", "differing bases", *columns, "insertions"],
+        [
+            [
+                name, role, counts["preset"], f"{counts['divergence']:.2%}",
+                *(f"{counts[column]:,}" for column in (*columns, "insertions")),
+            ]
+            for name, role, counts in zip(
+                aligned.names, aligned.roles, aligned.counts, strict=True
+            )
+        ],
+    )  # fmt: skip
+    if not aligned.is_outgroup.any():
+        say("no outgroup: which allele is ancestral stays unknown")
+    if tracks is not None:
+        for path in write_tracks(aligned, tracks):
+            say(f"{path}")
 
 
 @app.command()

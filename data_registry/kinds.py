@@ -22,6 +22,7 @@ from data_registry.sources import (
     pangenome,
     pathways,
     phenotypes,
+    relative_genome,
     texts,
     tf_sites,
     tracks,
@@ -34,6 +35,7 @@ KINDS: dict[str, Kind] = {
     for module in (
         # In this order a file is tried: the surest formats first.
         genome,
+        relative_genome,
         panels,
         tracks,
         contacts,

@@ -387,6 +387,16 @@ TABLES: dict[str, Table] = {
             ("strand", "VARCHAR", "'+' or '-'"),
         ),
         _table(
+            "relative_records",
+            "sequences of relatives' genomes, in their own coordinates",
+            ("relative", "VARCHAR", "name of the relative"),
+            ("role", "VARCHAR", "ingroup or outgroup"),
+            ("record", "VARCHAR", "name of the sequence"),
+            ("length", "BIGINT", "bases"),
+            ("n_masked", "BIGINT", "soft-masked bases"),
+            ("n_ambiguous", "BIGINT", "bases that are not A, C, G or T"),
+        ),
+        _table(
             "panels",
             "genotype panels, read by reference from their own files",
             ("panel", "VARCHAR", "name"),
