@@ -5,7 +5,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,20 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise disk_error(error, path) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_folder(target: Path, write: Callable[[Path], object]) -> None:
+    """Fill a folder beside the target, then rename it; a killed process leaves nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    beside.mkdir()
+    try:
+        write(beside)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def copy_into(source: Path, target: Path) -> None:

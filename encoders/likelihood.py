@@ -8,7 +8,7 @@ Language Model Scoring, ACL): the sum over their bases of ``log p(base | rest)``
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,21 @@ NEAR_BP = 64
 """Bases on each side of an allele over which likelihoods and distances are summed."""
 
 
-@runtime_checkable
-class SiteModel(Protocol):
-    """A model that needs one pass for each hidden base, and can be asked for a few."""
+class MaskedModel(SequenceModel, Protocol):
+    """A model that needs one pass for each base it predicts, and says so."""
+
+    is_masked: bool
 
     def log_probabilities_at(
         self, codes: Codes, positions: NDArray[np.int64]
     ) -> Floats:
         """Return ``log_probabilities(codes)[positions]`` at the cost of those alone."""
         ...
+
+
+def is_masked(model: SequenceModel) -> TypeGuard[MaskedModel]:
+    """Whether to ask a model for as few bases as possible, rather than for stretches."""
+    return bool(getattr(model, "is_masked", False))
 
 
 class BothStrands:
@@ -65,8 +71,10 @@ class BothStrands:
         return ((self.model.embed(codes) + back) / 2).astype(np.float32)
 
 
-class BothStrandsBySite(BothStrands):
-    """The same of a ``SiteModel``."""
+class BothStrandsMasked(BothStrands):
+    """The same of a masked model."""
+
+    is_masked: bool = True
 
     def log_probabilities_at(
         self, codes: Codes, positions: NDArray[np.int64]
@@ -83,16 +91,14 @@ def both_strands(model: SequenceModel) -> SequenceModel:
     """Return a model that answers alike on both strands."""
     if model.strand_symmetric:
         return model
-    return (
-        BothStrandsBySite(model) if isinstance(model, SiteModel) else BothStrands(model)
-    )
+    return BothStrandsMasked(model) if is_masked(model) else BothStrands(model)
 
 
 def log_probabilities_at(
     model: SequenceModel, codes: Codes, positions: NDArray[np.int64]
 ) -> Floats:
     """Return ``(positions, 4)``, by the cheaper way the model offers."""
-    if isinstance(model, SiteModel):
+    if is_masked(model):
         return model.log_probabilities_at(codes, positions)
     return model.log_probabilities(codes)[positions]
 
@@ -135,7 +141,7 @@ def ratios_at(
     the tiles of a fixed grid, models with one pass a base in a window around each.
     """
     out = np.full((len(positions), N_BASES), np.nan, dtype=np.float32)
-    if isinstance(model, SiteModel):
+    if is_masked(model):
         for i, place in enumerate(positions.tolist()):
             low = max(place - model.reach_bp, 0)
             window = contig[low : place + model.reach_bp + 1]

@@ -57,6 +57,7 @@ class NeighbourModel:
 class MaskedNeighbourModel(NeighbourModel):
     """The same asked site by site, as masked models are; counts sites in ``n_sites``."""
 
+    is_masked = True
     n_sites = 0
 
     def log_probabilities_at(

@@ -29,6 +29,13 @@ class Material:
         The fitted Markov model and the scores of random changes.
     graph
         Folder of the newest graph, None where none is built.
+    genome_sha256
+        Digest of the genome's file.
+    language_background
+        Folder of the language model's scores of random changes, None without a model
+        that can be opened.
+    lm_distance
+        Compute embedding distances that were not precomputed.
     """
 
     workspace: Path
@@ -39,3 +46,6 @@ class Material:
     markov: MarkovModel
     background: Background
     graph: Path | None
+    genome_sha256: str = ""
+    language_background: Path | None = None
+    lm_distance: bool = False

@@ -1,15 +1,14 @@
 """What scoring needs from a workspace, worked out once and kept by digest.
 
 ``models/consequence-<digest>/`` holds the canonical GFF, ``models/markov-<digest>/`` the
-Markov model and the scores of random changes. A digest covers the genome, the annotation
+Markov model and the scores of random changes, ``models/language-background-<digest>/``
+the language model's scores of such changes. A digest covers the genome, the annotation
 and the code's version, so a changed source is never answered with an old model.
 """
 
 import hashlib
 import json
 import re
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,7 +25,7 @@ from data_registry.genome import Genome
 from data_registry.normalisation import Alleles, normalise
 from data_registry.store import Store
 from data_registry.translation import parse_codon_tables
-from data_registry.workspace import Workspace
+from data_registry.workspace import Workspace, sha256_of, write_folder
 from graph_builder.manifest import current_graph
 from variant_effect.alleles import SMALL, AlleleTable
 from variant_effect.consequences import (
@@ -34,11 +33,21 @@ from variant_effect.consequences import (
     GeneBlocks,
     TranscriptSpans,
 )
-from variant_effect.markov import Background, MarkovModel
+from variant_effect.dense_track import TILES_FILE, track_folder
+from variant_effect.language_background import build_background
+from variant_effect.markov import Background, Classify, MarkovModel
 from variant_effect.material import Material
 from variant_effect.scorers.markov import background_class
+from variant_effect.trained_models import (
+    KINDS,
+    TrainedModel,
+    find_model,
+    missing_library,
+    open_language,
+)
 
 GFF_FILE = "canonical.gff3"
+BACKGROUND_FILE = "background.parquet"
 LEFT_OUT_FILE = "left_out_transcripts.tsv"
 BACKGROUND_SEED = 20_261_121
 BACKGROUND_SNVS = 1_500_000
@@ -62,10 +71,14 @@ class Prepared:
     markov: Path
     codon_tables: dict[str, int]
     graph: Path | None
+    genome_sha256: str
+    language_background: Path | None
     digest: str
 
-    def open(self, connection: duckdb.DuckDBPyConnection) -> Material:
-        """Load the material in this process."""
+    def open(
+        self, connection: duckdb.DuckDBPyConnection, *, lm_distance: bool = False
+    ) -> Material:
+        """Load the material in this process; ``lm_distance`` as in ``Material``."""
         genome = Genome(self.assembly, self.genome)
         return Material(
             workspace=self.workspace,
@@ -76,8 +89,11 @@ class Prepared:
                 connection, genome, self.consequence / GFF_FILE, self.codon_tables
             ),
             markov=MarkovModel.load(self.markov / "model.npz"),
-            background=Background.load(self.markov / "background.parquet"),
+            background=Background.load(self.markov / BACKGROUND_FILE),
             graph=self.graph,
+            genome_sha256=self.genome_sha256,
+            language_background=self.language_background,
+            lm_distance=lm_distance,
         )
 
 
@@ -110,25 +126,36 @@ def prepare(
     consequence = workspace.models / f"consequence-{layers[:16]}"
     if not (consequence / GFF_FILE).is_file():
         on_step("writing the canonical gene models")
-        _write_whole_folder(
-            consequence, lambda folder: _write_models(store, genome, folder)
-        )
+        write_folder(consequence, lambda folder: _write_models(store, genome, folder))
     markov = workspace.models / f"markov-{layers[:16]}"
-    if not (markov / "background.parquet").is_file():
+    if not (markov / BACKGROUND_FILE).is_file():
         on_step("fitting the Markov model and its background")
         caller = make_caller(
             store.connection, genome, consequence / GFF_FILE, codon_tables
         )
-        _write_whole_folder(markov, lambda folder: _fit(genome, caller, folder))
+        write_folder(markov, lambda folder: _fit(genome, caller, folder))
+    language = find_model(workspace.path, "language")
+    background = None
+    if language is not None and not missing_library():
+        key = _digest([layers, language.digest])
+        background = workspace.models / f"language-background-{key[:16]}"
+        if not (background / BACKGROUND_FILE).is_file():
+            on_step("scoring random changes with the language model")
+            caller = make_caller(
+                store.connection, genome, consequence / GFF_FILE, codon_tables
+            )
+            _score_random_changes(language, genome, caller, background)
+    genome_sha256 = next(s.sha256 for s in sources if s.kind == "genome")
     graph = current_graph(workspace.graph)
     everything = [
         sorted((s.name, s.kind, s.sha256, json.dumps(s.options, sort_keys=True),
                 json.dumps(s.columns, sort_keys=True)) for s in sources),
         graph.name if graph else "", code,
+        _state_of_models(workspace.path, genome_sha256),
     ]  # fmt: skip
     return Prepared(
         workspace.path, genome.assembly, genome.path, store.contig_names(), consequence,
-        markov, codon_tables, graph, _digest(everything),
+        markov, codon_tables, graph, genome_sha256, background, _digest(everything),
     )  # fmt: skip
 
 
@@ -232,6 +259,40 @@ def _fit(genome: Genome, caller: ConsequenceCaller, folder: Path) -> None:
     model = MarkovModel.fit(contigs)
     model.save(folder / "model.npz")
 
+    background = Background.build(
+        model, contigs, classifier(genome, caller),
+        seed=BACKGROUND_SEED, limit=BACKGROUND_SNVS,
+    )  # fmt: skip
+    background.save(folder / BACKGROUND_FILE)
+
+
+def _score_random_changes(
+    language: TrainedModel, genome: Genome, caller: ConsequenceCaller, target: Path
+) -> None:
+    background = build_background(
+        open_language(language),
+        {name: genome.contig(name) for name in genome},
+        classifier(genome, caller),
+        seed=BACKGROUND_SEED,
+    )
+    write_folder(target, lambda folder: background.save(folder / BACKGROUND_FILE))
+
+
+def _state_of_models(workspace: Path, genome_sha256: str) -> list[str]:
+    """Digests of the trained models, and of what is precomputed with them."""
+    found = []
+    for kind in KINDS:
+        model = find_model(workspace, kind)
+        if model is not None:
+            found.append(model.digest)
+            tiles = track_folder(workspace, model.digest, genome_sha256) / TILES_FILE
+            found.append(sha256_of(tiles) if tiles.is_file() else "")
+    return found
+
+
+def classifier(genome: Genome, caller: ConsequenceCaller) -> Classify:
+    """Return a function that gives alleles of a contig their consequence classes."""
+
     def classify(contig: str, alleles: Alleles) -> NDArray[np.object_]:
         classes = np.empty(len(alleles), dtype=object)
         for first in range(0, len(alleles), 200_000):
@@ -243,10 +304,7 @@ def _fit(genome: Genome, caller: ConsequenceCaller, folder: Path) -> None:
             classes[rows] = [background_class(term) for term in terms]
         return classes
 
-    background = Background.build(
-        model, contigs, classify, seed=BACKGROUND_SEED, limit=BACKGROUND_SNVS
-    )
-    background.save(folder / "background.parquet")
+    return classify
 
 
 def _write_models(store: Store, genome: Genome, folder: Path) -> None:
@@ -259,20 +317,6 @@ def _write_models(store: Store, genome: Genome, folder: Path) -> None:
         genes, transcripts, features, {name: name for name in genome}, folder / GFF_FILE
     )
     left_out.to_csv(folder / LEFT_OUT_FILE, sep="\t", index=False)
-
-
-def _write_whole_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder beside the target, then rename it; a killed run leaves nothing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    beside.mkdir()
-    try:
-        write(beside)
-        if target.exists():
-            shutil.rmtree(target)
-        beside.rename(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _digest(content: object) -> str:

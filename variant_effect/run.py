@@ -98,6 +98,9 @@ class Choices:
         Records a chunk.
     max_mismatched
         Share of alleles whose REF may disagree with the genome before the run stops.
+    lm_distance
+        Compute embedding distances that were not precomputed: two passes of the
+        language model an allele.
     """
 
     regions: tuple[Region, ...] = ()
@@ -105,6 +108,7 @@ class Choices:
     joint: bool = True
     chunk_records: int = CHUNK_RECORDS
     max_mismatched: float = MAX_MISMATCHED
+    lm_distance: bool = False
 
 
 _COUNTERS = ("statuses", "mismatches", "unknown_contigs", "causes")
@@ -189,7 +193,7 @@ class Engine:
         """Load everything from the workspace."""
         pa.set_cpu_count(1)
         connection = open_registry(prepared.workspace)
-        material = prepared.open(connection)
+        material = prepared.open(connection, lm_distance=choices.lm_distance)
         return cls(
             prepared,
             choices,

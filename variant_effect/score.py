@@ -73,6 +73,10 @@ def score(
     max_mismatch: Annotated[
         float, typer.Option(help="Stop when REF disagrees at more than this share.")
     ] = MAX_MISMATCHED,
+    lm_distance: Annotated[
+        bool,
+        typer.Option(help="Compute embedding distances that were not precomputed."),
+    ] = False,
     chunk_records: Annotated[
         int, typer.Option(min=1, help="Records a chunk: less memory, or less overhead.")
     ] = CHUNK_RECORDS,
@@ -100,7 +104,9 @@ def score(
         for reason, n in left_out.items():
             log(f"note: {n:,} transcripts give no consequences: {reason}")
         regions = read_regions(region or [], regions_file, prepared)
-        choices = Choices(regions, format_name, joint, chunk_records, max_mismatch)
+        choices = Choices(
+            regions, format_name, joint, chunk_records, max_mismatch, lm_distance
+        )
         with tempfile.TemporaryDirectory(prefix="cisgraph-") as temporary:
             path = Path(temporary) / "out" if target is None else target
             with count_reporter("scoring", "chunks") as report:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import duckdb
 import numpy as np
@@ -78,26 +78,32 @@ class MarkovScorer:
             scores = self.model.log_ratio(
                 contig, minimal.start, minimal.ref.lengths, minimal.alt
             )
-            codes, terms = pd.factorize(consequences.term[index])
-            merged, names = _merge(codes, terms)
-            classes: Any = pd.Categorical.from_codes(merged, categories=pd.Index(names))
             percentile[index], level[index] = self.background.percentile(
-                scores, classes, allele_contexts(contig, minimal)
+                scores,
+                background_classes(consequences.term[index]),
+                allele_contexts(contig, minimal),
             )
             llr[index] = scores
         everything = np.arange(n)
         return {
             "markov_llr": real(llr, everything, n),
             "markov_percentile": real(percentile, everything, n),
-            "markov_compared": pa.DictionaryArray.from_arrays(
-                pa.array(level, mask=level == len(LEVELS) - 1), pa.array(LEVELS)
-            ).cast(pa.string()),
+            "markov_compared": compared(level),
         }
 
 
-def _merge(codes: np.ndarray, terms: np.ndarray) -> tuple[NDArray[np.int64], list[str]]:
-    """Map codes of full terms to codes of their classes."""
-    classes = [background_class(str(term)) for term in terms]
+def background_classes(terms: NDArray[np.object_]) -> pd.Categorical:
+    """Return the classes of many alleles, as a categorical."""
+    codes, distinct = pd.factorize(terms)
+    classes = [background_class(str(term)) for term in distinct]
     names = sorted(set(classes))
     at = {name: i for i, name in enumerate(names)}
-    return np.array([at[name] for name in classes], dtype=np.int64)[codes], names
+    merged = np.array([at[name] for name in classes], dtype=np.int64)[codes]
+    return pd.Categorical.from_codes(merged, categories=pd.Index(names, dtype=object))
+
+
+def compared(level: NDArray[np.int8]) -> pa.Array:
+    """Return the names of ``LEVELS``; null for the last, which compares with nothing."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(level, mask=level == len(LEVELS) - 1), pa.array(LEVELS)
+    ).cast(pa.string())
