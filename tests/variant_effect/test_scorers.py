@@ -57,8 +57,13 @@ def test_the_layers_that_are_missing_are_named(
 ) -> None:
     said = {scorer.name for scorer in bare_engine.scorers if scorer.missing}
     assert {"motif", "conservation", "frequency", "gwas", "tables"} <= said
-    # Only the graph is not there.
-    assert [s.name for s in engine.scorers if s.missing] == ["regulatory"]
+    # Only the graph, relatives' genomes and the trained models are not there.
+    assert [s.name for s in engine.scorers if s.missing] == [
+        "regulatory",
+        "relatives",
+        "language",
+        "promoter",
+    ]
 
 
 def test_columns_of_the_output_have_names_of_their_own() -> None:

@@ -11,10 +11,13 @@ from variant_effect.scorers.conservation import ConservationScorer
 from variant_effect.scorers.frequency import FrequencyScorer
 from variant_effect.scorers.genes import GeneScorer
 from variant_effect.scorers.gwas import GwasScorer
+from variant_effect.scorers.language import LanguageScorer
 from variant_effect.scorers.markov import MarkovScorer
 from variant_effect.scorers.motif import MotifScorer
 from variant_effect.scorers.prior import PriorScorer
+from variant_effect.scorers.promoter import PromoterScorer
 from variant_effect.scorers.regulatory import RegulatoryScorer
+from variant_effect.scorers.relatives import RelativesScorer
 from variant_effect.scorers.structural import StructuralScorer
 from variant_effect.scorers.tables import TableScorer
 
@@ -23,11 +26,14 @@ ALL: tuple[type[Scorer], ...] = (
     MotifScorer,
     RegulatoryScorer,
     ConservationScorer,
+    RelativesScorer,
     FrequencyScorer,
     GwasScorer,
     TableScorer,
     GeneScorer,
     StructuralScorer,
+    LanguageScorer,
+    PromoterScorer,
     PriorScorer,
 )
 """In this order: the prior reads the columns of those before it."""
