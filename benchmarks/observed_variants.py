@@ -427,10 +427,13 @@ class Variants:
         As ``choose`` returns it, contigs one after another; ``pair`` is unique over all.
     counts
         Contig to what was counted.
+    eligible
+        Contig to its eligible sites, ``(length,)``.
     """
 
     frame: pd.DataFrame
     counts: dict[str, dict[str, int]]
+    eligible: dict[str, Flags]
 
 
 def build(
@@ -456,7 +459,7 @@ def build(
     work.mkdir(parents=True, exist_ok=True)
     prepared = register_yeast(data, work)
     panel: pd.DataFrame | None = None
-    frames, counts = [], {}
+    frames, counts, eligible = [], {}, {}
     for contig in contigs:
         what = [
             _sha256(data / PANEL), _sha256(Path(__file__)), prepared.consequence.name,
@@ -477,16 +480,18 @@ def build(
                 per_observed=per_observed,
             )  # fmt: skip
             kept.with_suffix(".json").write_text(json.dumps(summary, indent=1))
+            np.save(kept.with_suffix(".npy"), layout.eligible())
             beside = kept.with_suffix(".part")
             frame.to_parquet(beside)
             beside.rename(kept)
         frames.append(pd.read_parquet(kept))
         counts[contig] = json.loads(kept.with_suffix(".json").read_text())
+        eligible[contig] = np.load(kept.with_suffix(".npy"))
     n_pairs = 0
     for frame in frames:
         frame.loc[frame["pair"] >= 0, "pair"] += n_pairs
         n_pairs = max(n_pairs, int(frame["pair"].max()) + 1)
-    return Variants(pd.concat(frames, ignore_index=True), counts)
+    return Variants(pd.concat(frames, ignore_index=True), counts, eligible)
 
 
 def _save(path: Path, array: Codes) -> None:
