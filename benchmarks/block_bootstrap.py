@@ -101,7 +101,14 @@ class Blocks:
         ----------
         weights
             Of the rows, ``(rows,)``; by default 1.
+
+        Returns
+        -------
+        Estimate
+            NaN where there are no positives or no others.
         """
+        if not len(scores):
+            return Estimate(np.nan, np.full(len(self.times) - 1, np.nan))
         if weights is None:
             weights = np.ones(len(scores))
         bins = np.unique(np.quantile(scores, np.linspace(0, 1, N_BINS)))

@@ -16,10 +16,8 @@ and training material on a validation chromosome, and there fits the pool.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import mappy
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -55,12 +53,13 @@ def bits_per_base(log_p: LogP, codes: Codes) -> NDArray[np.float32]:
 
 
 class _NoEmbedding:
-    """A Markov model has no vector of a base."""
+    """What all Markov models share of a ``SequenceModel``: no vector of a base."""
 
     width = 0
     strand_symmetric = True
 
     def embed(self, codes: Codes) -> NDArray[np.float32]:
+        """Return ``(length, 0)``."""
         return np.zeros((len(codes), 0), dtype=np.float32)
 
 
@@ -370,29 +369,3 @@ def fit_best(
     powers = fit_powers([log_p for _, _, log_p in best.values()], validation)
     consider("pool", f"powers {powers}", 0, Pool(tuple(parts), powers))
     return min(best.values(), key=lambda found: found[0])[1], tried
-
-
-# -- training material -----------------------------------------------------------------
-
-
-def mask_aligned(
-    assembly: Path, targets: Path, *, piece_bp: int = 100_000, overlap_bp: int = 10_000
-) -> dict[str, NDArray[np.uint8]]:
-    """Return an assembly's contigs with N wherever anything aligns to the targets.
-
-    Every hit of minimap2 (``asm20``) counts, whatever its rank and quality.
-
-    Parameters
-    ----------
-    targets
-        FASTA of the chromosomes that must not be learned from.
-    """
-    aligner = mappy.Aligner(str(targets), preset="asm20", best_n=50)
-    contigs = {}
-    for name, sequence, _ in mappy.fastx_read(str(assembly)):
-        letters = np.frombuffer(sequence.encode(), dtype=np.uint8).copy()
-        for first in range(0, len(sequence), piece_bp):
-            for hit in aligner.map(sequence[first : first + piece_bp + overlap_bp]):
-                letters[first + hit.q_st : first + hit.q_en] = ord("N")
-        contigs[name] = letters
-    return contigs

@@ -75,3 +75,12 @@ def test_matched_weights_undo_a_difference_of_strata() -> None:
     )
     alone = matching_weights(np.array([True, False, True]), np.array([1, 2, 2]))
     assert alone.tolist() == [0, 1, 1]
+
+
+def test_without_rows_there_is_no_figure() -> None:
+    blocks = blocks_of([0, 1])
+    none = np.array([])
+    found = blocks.auroc(none, none.astype(bool), none.astype(np.int64))
+    assert found.describe() == {"value": None, "low": None, "high": None}
+    one = blocks.auroc(np.ones(1), np.array([True]), np.zeros(1, np.int64))
+    assert found.describe() == one.describe()
