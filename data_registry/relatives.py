@@ -145,8 +145,8 @@ class Relatives:
             yield (
                 first,
                 share_identical(
-                    _window_sums(identical, left, right),
-                    _window_sums(aligned, left, right),
+                    window_sums(identical, left, right),
+                    window_sums(aligned, left, right),
                     right - left,
                 ),
             )
@@ -200,9 +200,10 @@ def agreed(codes: Codes) -> Codes:
     return found
 
 
-def _window_sums(
+def window_sums(
     values: NDArray[np.bool_], left: NDArray[np.int64], right: NDArray[np.int64]
 ) -> NDArray[np.int32]:
+    """Count true values in ``[left, right)`` of each row, shape (rows, windows)."""
     sums = np.zeros((len(values), values.shape[1] + 1), np.int32)
     np.cumsum(values, axis=1, out=sums[:, 1:])
     found: NDArray[np.int32] = sums[:, right] - sums[:, left]

@@ -38,6 +38,7 @@ from data_registry.relatives import (
     compare,
     mean_known,
     share_identical,
+    window_sums,
 )
 from data_registry.store import Store
 from data_registry.workspace import Workspace
@@ -280,17 +281,26 @@ def _inserted(relatives: Relatives, places: Places) -> NDArray[np.object_]:
 def _identity(
     relatives: Relatives, contig: str, start: Places, end: Places
 ) -> NDArray[np.float32]:
+    """Work out the mean identity of windows; bases that windows share are read once."""
     sites = relatives.sites(contig)
     low = np.maximum(start - FLANK_BP, 0)
     high = np.minimum(end + FLANK_BP, sites.shape[1])
-    index, first = _ragged(low, high)
+    order = np.argsort(low, kind="stable")
+    reach = np.maximum.accumulate(high[order])
+    is_new = np.r_[True, low[order][1:] > reach[:-1]]
+    from_ = low[order][is_new]
+    index, first = _ragged(from_, reach[np.r_[is_new[1:], True]])
+    joined = np.empty(len(low), np.int64)
+    joined[order] = np.cumsum(is_new) - 1
+    left = first[joined] + low - from_[joined]
+    right = left + high - low
     identical, aligned = compare(
         sites[:, index], letter_codes(relatives.genome.contig(contig)[index])
     )
     return mean_known(
         share_identical(
-            np.add.reduceat(identical, first, axis=1, dtype=np.int32),
-            np.add.reduceat(aligned, first, axis=1, dtype=np.int32),
+            window_sums(identical, left, right),
+            window_sums(aligned, left, right),
             high - low,
         )
     )
