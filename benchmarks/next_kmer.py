@@ -137,9 +137,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--pictures", type=Path, help="folder for the word cloud")
     parser.add_argument("--done", type=Path, default=Path("/tmp/next_kmer_done"))  # noqa: S108
-    parser.add_argument("--learn", type=int, default=40_000, help="places")
+    parser.add_argument("--learn", type=int, default=80_000, help="places")
     parser.add_argument("--test", type=int, default=10_000, help="places")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="little, only to try")
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ follow. A score got that way grows with the vocabulary for no good reason.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -31,6 +31,9 @@ from encoders.tokenizers import Codes, Tokenizer
 CHUNK_TOKENS = 510
 KS = (2, 3, 4, 5, 6)
 _LONGEST = max(KS)
+RATE = 2e-3
+"""Largest learning rate of the network."""
+
 _RECENT = 12
 _PAD = -1
 _MIN_SEEN = 8
@@ -163,13 +166,25 @@ class Result(TypedDict):
 class NextKmer(nn.Module):
     """The last tokens in order and all tokens as a bag, to logits for every k.
 
+    The weights of a k-mer are its own plus those of the shorter k-mers it begins with,
+    so that what is learnt of ``AC`` serves ``ACGT``.
+
     Parameters
     ----------
     n_tokens
         Size of the vocabulary.
+    answers
+        k to the k-mers of the learning places: their frequencies are the first guess.
     """
 
-    def __init__(self, n_tokens: int, width: int = 32, hidden: int = 128) -> None:
+    def __init__(
+        self,
+        n_tokens: int,
+        answers: Mapping[int, NDArray[np.int64]],
+        generator: torch.Generator,
+        width: int = 32,
+        hidden: int = 128,
+    ) -> None:
         super().__init__()
         self.recent = nn.Embedding(n_tokens + 1, width, padding_idx=0)
         self.bag = nn.EmbeddingBag(n_tokens + 1, width, mode="mean", padding_idx=0)
@@ -177,7 +192,16 @@ class NextKmer(nn.Module):
             nn.Linear((_RECENT + 1) * width, hidden), nn.GELU(),
             nn.Linear(hidden, hidden), nn.GELU(),
         )  # fmt: skip
-        self.heads = nn.ModuleList(nn.Linear(hidden, N_BASES**k) for k in KS)
+        for weights in self.parameters():
+            if weights.dim() > 1:
+                spread = weights.shape[-1] ** -0.5
+                nn.init.normal_(weights, std=spread, generator=generator)
+            else:
+                nn.init.zeros_(weights)
+        self.heads = nn.ParameterList(torch.zeros(N_BASES**k, hidden) for k in KS)
+        self.biases = nn.ParameterList(
+            torch.from_numpy(_log_frequencies(answers[k], k)) for k in KS
+        )
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """Return logits ``(batch, 4**k)`` for each k of ``KS``.
@@ -190,7 +214,20 @@ class NextKmer(nn.Module):
         numbers = tokens + 1
         recent = self.recent(numbers[:, -_RECENT:]).flatten(1)
         hidden = self.body(torch.cat([recent, self.bag(numbers)], dim=1))
-        return [head(hidden) for head in self.heads]
+        logits: list[Tensor] = []
+        context = torch.zeros(())
+        for head, bias in zip(self.heads, self.biases, strict=True):
+            if logits:
+                context = context.repeat_interleave(N_BASES, dim=1)
+            context = context + hidden @ head.T
+            logits.append(context + bias)
+        return logits
+
+
+def _log_frequencies(answers: NDArray[np.int64], k: int) -> NDArray[np.float32]:
+    counts = np.bincount(answers, minlength=N_BASES**k) + 0.5
+    frequencies: NDArray[np.float32] = np.log(counts / counts.sum()).astype(np.float32)
+    return frequencies
 
 
 def train_model(
@@ -203,17 +240,12 @@ def train_model(
     on_epoch: Callable[[int], None] = lambda _: None,
 ) -> NextKmer:
     """Fit ``NextKmer`` to all k at once: cross entropy, AdamW, one learning-rate cycle."""
-    model = NextKmer(n_tokens)
-    for weights in model.parameters():
-        if weights.dim() > 1:
-            nn.init.normal_(weights, std=weights.shape[-1] ** -0.5, generator=generator)
-        else:
-            nn.init.zeros_(weights)
+    model = NextKmer(n_tokens, questions.answers, generator)
     n = len(questions.tokens)
     steps = epochs * -(-n // batch)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=3e-3, total_steps=steps
+        optimiser, max_lr=RATE, total_steps=steps
     )
     tokens = torch.from_numpy(questions.tokens)
     answers = [torch.from_numpy(questions.answers[k]) for k in KS]

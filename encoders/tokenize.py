@@ -98,7 +98,7 @@ def tokenize(
     ] = False,
     places: Annotated[
         int, typer.Option(help="Places to learn next k-mers from.", min=1000)
-    ] = 40_000,
+    ] = 80_000,
     seed: Annotated[int, typer.Option(help="Seed of places and weights.")] = 1,
 ) -> None:
     """Learn a byte-pair vocabulary and write it to WORKSPACE/models/tokenizer.
@@ -128,7 +128,7 @@ def tokenize(
         with count_reporter("next k-mer", "tokenizers", len(tried)) as report:
             results = compare(
                 tried, learn, test, n_learn=places, n_test=max(1000, places // 4),
-                seed=seed, epochs=6, done=folder / "comparison.json",
+                seed=seed, epochs=3, done=folder / "comparison.json",
                 on_tokenizer=report,
             )  # fmt: skip
         show_results(results)
