@@ -11,6 +11,7 @@
 #   make install TORCH=none                   no torch: everything but training and encoders
 #   make install PYTHON=/path/to/python3.12   another Python (3.11, 3.12 or 3.13)
 
+comma := ,
 VENV ?= .venv
 DEMO ?= demo
 PYTHON ?=
@@ -19,7 +20,8 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
-EXTRAS := demo,panels,single-cell,dev
+# The aligner for relatives' genomes has no wheels: it is left out where no C compiler is.
+EXTRAS := demo,panels,single-cell,pictures,dev$(if $(shell command -v cc),$(comma)relatives)
 
 ifeq ($(filter cpu cuda none,$(TORCH)),)
   $(error TORCH is '$(TORCH)'; it must be cpu, cuda or none)

@@ -12,7 +12,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "cisgraph", "numpy", "pandas", "pyarrow", "duckdb", "pysam", "cyvcf2", "numba",
-    "scipy", "cooler", "pyBigWig", "biopython", "torch",
+    "scipy", "cooler", "pyBigWig", "biopython", "torch", "transformers", "scikit-learn", "mappy",
 )  # fmt: skip
 
 Value = str | int | float | bool | None | dict[str, str]

@@ -150,6 +150,18 @@ OPTIONAL_PARTS: Final = (
     _Optional("torch-geometric", "torch_geometric", "graph models", _MODELS),
     _Optional("transformers", "transformers", "published DNA language models", _MODELS),
     _Optional("safetensors", "safetensors", "saved models", _MODELS),
+    _Optional("accelerate", "accelerate", "pre-training", _MODELS),
+    _Optional("scikit-learn", "sklearn", "baselines and the fitted prior", _MODELS),
+    _Optional("peft", "peft", "fine-tuning published models", _MODELS),
+    _Optional(
+        "mappy",
+        "mappy",
+        "relatives' genomes; held-out sequence",
+        "pip install 'cisgraph[relatives]' (needs a C compiler and zlib)",
+    ),
+    _Optional(
+        "matplotlib", "matplotlib", "pictures", "pip install 'cisgraph[pictures]'"
+    ),
     _Optional(
         "mamba-ssm",
         "mamba_ssm",

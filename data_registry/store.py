@@ -418,7 +418,8 @@ class Store:
             if other and other != previous:
                 raise InputError(
                     f"the workspace holds genome {other.name!r}; one workspace is one "
-                    "assembly: start another workspace"
+                    "assembly: start another workspace, or, if this is a relative's "
+                    "genome, give --kind relative_genome"
                 )
 
     def _check(

@@ -12,6 +12,8 @@ ROTARY_BASE = 10_000.0
 class WindowedAttention(nn.Module):
     """Each token sees the tokens at most ``window`` away, itself included.
 
+    Where ``causal``, it sees those before it only.
+
     Time and memory are linear in length: a block of ``window`` queries meets the keys of
     its own and the two neighbouring blocks. Positions enter as rotations of queries and
     keys, so only differences of positions count (Su et al. 2021, arXiv 2104.09864,
@@ -23,14 +25,16 @@ class WindowedAttention(nn.Module):
         ``heads`` does not divide ``width`` into an even number of channels.
     """
 
-    def __init__(self, width: int, *, heads: int, window: int) -> None:
+    def __init__(
+        self, width: int, *, heads: int, window: int, causal: bool = False
+    ) -> None:
         super().__init__()
         if width % (2 * heads) or window < 1:
             raise InputError(
                 f"attention of width {width}, {heads} heads, window {window}: a head "
                 f"needs an even number of channels, and the window at least 1 token"
             )
-        self.heads, self.window = heads, window
+        self.heads, self.window, self.causal = heads, window, causal
         self.into = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -47,10 +51,14 @@ class WindowedAttention(nn.Module):
             seen = self._seen(length, length, 0, tokens.device)[None]
             if mask is not None:
                 seen = seen & (mask[:, None, :] | _itself(length, tokens.device))
-            mixed = F.scaled_dot_product_attention(query, key, value, seen[:, None])
+            mixed: Tensor = F.scaled_dot_product_attention(
+                query, key, value, seen[:, None]
+            )
         else:
             mixed = self._by_blocks(query, key, value, mask)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        mixed = mixed.transpose(1, 2).reshape(batch, length, width)
+        result: Tensor = self.out(mixed)
+        return result
 
     def _by_blocks(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
@@ -76,14 +84,15 @@ class WindowedAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(
             fold(query), fold(key), fold(value), seen.flatten(0, 1)[:, None]
         )
-        mixed = mixed.unflatten(0, (batch, n)).transpose(1, 2)
+        mixed = mixed.view(batch, n, heads, size, head).transpose(1, 2)
         return mixed.reshape(batch, heads, n * size, head)[:, :, :length]
 
     def _seen(
         self, queries: int, keys: int, shift: int, device: torch.device
     ) -> Tensor:
         query = torch.arange(queries, device=device)[:, None] + shift
-        return (query - torch.arange(keys, device=device)).abs() <= self.window
+        back = query - torch.arange(keys, device=device)
+        return (back <= self.window) & (back >= (0 if self.causal else -self.window))
 
 
 def _itself(length: int, device: torch.device) -> Tensor:
@@ -123,6 +132,8 @@ class AttentionPooling(nn.Module):
         score = self.score(tokens).transpose(1, 2)
         if mask is not None:
             score = score.masked_fill(~mask[:, None, :], -torch.inf)
-        value = self.value(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        pooled = score.softmax(-1).to(value.dtype)[:, :, None, :] @ value
+        value = (
+            self.value(tokens).view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
+        )
+        pooled: Tensor = score.softmax(-1).to(value.dtype)[:, :, None, :] @ value
         return pooled.flatten(1)

@@ -23,6 +23,7 @@ from data_registry.canonical_gff import decode_identifier, write_canonical_gff
 from data_registry.contigs import ContigNames
 from data_registry.genome import Genome
 from data_registry.normalisation import Alleles, normalise
+from data_registry.relatives import Registered
 from data_registry.store import Store
 from data_registry.translation import parse_codon_tables
 from data_registry.workspace import Workspace, sha256_of, write_folder
@@ -147,16 +148,27 @@ def prepare(
             _score_random_changes(language, genome, caller, background)
     genome_sha256 = next(s.sha256 for s in sources if s.kind == "genome")
     graph = current_graph(workspace.graph)
+    relatives = Registered.of(store)
+    aligned = relatives.digest if relatives.is_aligned else ""
     everything = [
         sorted((s.name, s.kind, s.sha256, json.dumps(s.options, sort_keys=True),
                 json.dumps(s.columns, sort_keys=True)) for s in sources),
-        graph.name if graph else "", code,
+        graph.name if graph else "", aligned, _models(workspace), code,
         _state_of_models(workspace.path, genome_sha256),
     ]  # fmt: skip
     return Prepared(
         workspace.path, genome.assembly, genome.path, store.contig_names(), consequence,
         markov, codon_tables, graph, genome_sha256, background, _digest(everything),
     )  # fmt: skip
+
+
+def _models(workspace: Workspace) -> list[tuple[str, str]]:
+    """Return name and checksum of every trained model that scores depend on."""
+    return [
+        (file.parent.name, hashlib.sha256(file.read_bytes()).hexdigest())
+        for pattern in ("*/config.json", "*/model.safetensors", "*/model.json")
+        for file in sorted(workspace.models.glob(pattern))
+    ]
 
 
 def make_caller(

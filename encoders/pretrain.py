@@ -1,0 +1,462 @@
+"""Pre-train a nucleotide language model on a workspace's genome and its relatives.
+
+The folder given by ``--out`` always holds the best model so far; ``checkpoint.pt`` and
+``log.csv`` beside it let a killed run go on where it stopped.
+"""
+
+import csv
+import math
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import torch
+import typer
+from accelerate import Accelerator
+from numpy.typing import NDArray
+
+from data_registry.console import (
+    WorkspaceOption,
+    count_reporter,
+    new_app,
+    run_app,
+    say,
+    show_table,
+    step_reporter,
+)
+from data_registry.errors import InputError
+from data_registry.genome import Genome
+from data_registry.relatives import Registered
+from data_registry.store import open_store
+from encoders.corpus import Account, Assembly, Corpus, build_corpus
+from encoders.language import (
+    LanguageConfig,
+    LanguageNetwork,
+    pretraining_loss,
+    save_language_model,
+)
+from encoders.nucleotides import encode
+
+CHECKPOINT_FILE, LOG_FILE = "checkpoint.pt", "log.csv"
+_COLUMNS = (
+    "step",
+    "tokens",
+    "seconds",
+    "train_bits",
+    "validation_bits",
+    "learning_rate",
+)
+
+app = new_app("Pre-train a nucleotide language model.")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a model is trained; ``minutes`` or ``steps``, whichever ends first.
+
+    Parameters
+    ----------
+    matrix_rate, other_rate
+        Peak learning rates: of matrices, by Muon (Jordan et al. 2024); of all else, by
+        AdamW. Both rise over ``warm_up`` steps and fall linearly to 0 over the last
+        ``decay`` of the run.
+    patience
+        Evaluations without a better validation loss before the run stops.
+    """
+
+    batch: int = 8
+    window: int = 1024
+    minutes: float = 30.0
+    steps: int = 1_000_000
+    matrix_rate: float = 0.01
+    other_rate: float = 0.004
+    weight_decay: float = 0.01
+    warm_up: int = 100
+    decay: float = 0.6
+    every: int = 250
+    validation_windows: int = 256
+    patience: int = 20
+    compiled: bool = True
+    bfloat16: bool = True
+    seed: int = 1
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Read a table of settings; unknown ones are refused."""
+        known = {each.name for each in fields(cls)}
+        if unknown := sorted(set(content) - known):
+            raise InputError(
+                f"training setting {unknown[0]!r} is unknown; "
+                f"known are {', '.join(sorted(known))}"
+            )
+        return cls(**content)
+
+    def rate(self, done: float, step: int) -> float:
+        """Return the share of the peak rate, with ``done`` of the run behind us."""
+        return min(1.0, (step + 1) / self.warm_up) * min(1.0, (1 - done) / self.decay)
+
+
+def read_config(path: Path) -> tuple[LanguageConfig, Training]:
+    """Read ``[model]`` and ``[training]`` of a TOML file.
+
+    Raises
+    ------
+    InputError
+        It is not TOML, or names a setting that does not exist.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    if unknown := sorted(set(content) - {"model", "training"}):
+        raise InputError(f"{path}: table {unknown[0]!r}; known are [model], [training]")
+    return (
+        LanguageConfig.from_dict(content.get("model", {})),
+        Training.from_dict(content.get("training", {})),
+    )
+
+
+def load_corpus(
+    registered: Registered, held_out: tuple[str, ...], folder: Path,
+    on_step: Callable[[str], None],
+) -> Corpus:  # fmt: skip
+    """Return the corpus, from the folder if it was built there from the same sources."""
+    parts = [registered.genome_sha256, *sorted(r.sha256 for r in registered.relatives)]
+    key = "\n".join([*parts, *held_out])
+    file = folder / "corpus.npz"
+    if file.is_file():
+        with np.load(file) as kept:
+            if str(kept["key"]) == key:
+                rows = zip(
+                    kept["assemblies"].tolist(), kept["counts"].tolist(), strict=True
+                )
+                accounts = tuple(Account(name, *counts) for name, counts in rows)
+                return Corpus(kept["codes"], kept["weights"], kept["starts"], accounts)
+    genomes = [registered.genome] + [
+        Genome(each.name, each.fasta) for each in registered.relatives
+    ]
+    corpus = build_corpus(
+        [Assembly(g.assembly, {name: g.contig(name) for name in g}) for g in genomes],
+        held_out,
+        on_contig=lambda assembly, contig: on_step(f"{assembly} {contig}"),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / ".corpus.npz"
+    np.savez_compressed(
+        beside, key=key, codes=corpus.codes, weights=corpus.weights, starts=corpus.starts,
+        assemblies=[account.assembly for account in corpus.accounts],
+        counts=[list(asdict(account).values())[1:] for account in corpus.accounts],
+    )  # fmt: skip
+    beside.rename(file)
+    return corpus
+
+
+def validation_windows(
+    contigs: list[NDArray[np.uint8]], training: Training
+) -> NDArray[np.uint8]:
+    """Return evenly spaced windows of the validation contigs, ``(windows, window)``."""
+    joined = encode(np.concatenate(contigs))
+    n = min(training.validation_windows, len(joined) // training.window)
+    if n == 0:
+        raise InputError(
+            f"the validation contigs have {len(joined)} bp, less than one window of "
+            f"{training.window}; name a longer one"
+        )
+    starts = np.linspace(0, len(joined) - training.window, n).astype(np.int64)
+    return joined[starts[:, None] + np.arange(training.window)]
+
+
+def optimizers(
+    network: LanguageNetwork, training: Training
+) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return the optimizers with their peak rates."""
+    matrices = [
+        value for name, value in network.named_parameters()
+        if value.ndim == 2 and name not in ("words.weight", "out")
+    ]  # fmt: skip
+    taken = {id(value) for value in matrices}
+    rest = [value for value in network.parameters() if id(value) not in taken]
+    return [
+        (
+            torch.optim.Muon(
+                matrices, lr=training.matrix_rate, weight_decay=training.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+            training.matrix_rate,
+        ),
+        (
+            torch.optim.AdamW(
+                rest, lr=training.other_rate, betas=(0.9, 0.98), weight_decay=0.0
+            ),
+            training.other_rate,
+        ),
+    ]  # fmt: skip
+
+
+class Pretraining:
+    """One run: its network, optimizers, random state, and how far it has come.
+
+    Parameters
+    ----------
+    out
+        Folder of the best model, the checkpoint and the log.
+    """
+
+    def __init__(
+        self, config: LanguageConfig, training: Training, corpus: Corpus,
+        validation: NDArray[np.uint8], out: Path,
+    ) -> None:  # fmt: skip
+        self.training, self.corpus, self.out = training, corpus, out
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            mixed_precision="bf16" if training.bfloat16 else "no",
+        )
+        rng = torch.Generator().manual_seed(training.seed)
+        self.network = LanguageNetwork(config, rng)
+        if training.bfloat16:
+            self.network.stream_dtype = torch.bfloat16
+        self.rng = np.random.default_rng(
+            [training.seed, self.accelerator.process_index]
+        )
+        self.network.to(self.accelerator.device)
+        self.optimizers = optimizers(self.network, training)
+        # Under several processes the wrapper sums gradients; alone it would only cost.
+        self.wrapped: Any = (
+            self.accelerator.prepare(self.network)
+            if self.accelerator.num_processes > 1
+            else self.network
+        )
+        self.validation = torch.from_numpy(validation.astype(np.int64))
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.best, self.since_best = math.inf, 0
+        self.loss = torch.compile(self._loss) if training.compiled else self._loss
+
+    def _loss(
+        self, codes: torch.Tensor, weights: torch.Tensor, hidden: torch.Tensor
+    ) -> torch.Tensor:
+        with torch.autocast(
+            self.accelerator.device.type, torch.bfloat16, enabled=self.training.bfloat16
+        ):
+            return pretraining_loss(self.wrapped, codes, weights, hidden)
+
+    def run(self, report: Callable[[int, str], None]) -> float:
+        """Train to the end; return the best validation loss in bits a base."""
+        self._resume()
+        training = self.training
+        began, train_bits = time.monotonic() - self.seconds, []
+        while True:
+            self.seconds = time.monotonic() - began
+            done = max(
+                self.seconds / (60 * training.minutes), self.step / training.steps
+            )
+            if done >= 1 or self.since_best >= training.patience:
+                break
+            train_bits.append(self._learn(training.rate(done, self.step)))
+            self.step += 1
+            self.tokens += (
+                training.batch * training.window * self.accelerator.num_processes
+            )
+            if self.step % training.every == 0:
+                self._record(float(np.mean(train_bits)), training.rate(done, self.step))
+                train_bits = []
+            report(int(self.seconds), f"step {self.step}, best {self.best:.4f} bits")
+        if train_bits:
+            self._record(float(np.mean(train_bits)), 0.0)
+        return self.best
+
+    def _learn(self, rate: float) -> float:
+        training = self.training
+        codes, weights = self.corpus.sample(self.rng, training.batch, training.window)
+        hidden = self.rng.random(codes.shape) < self.network.config.mask_share
+        device = self.accelerator.device
+        loss = self.loss(
+            torch.from_numpy(codes.astype(np.int64)).to(device),
+            torch.from_numpy(weights).to(device),
+            torch.from_numpy(hidden).to(device),
+        )
+        self.accelerator.backward(loss)
+        for optimizer, peak in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * rate
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.item() / math.log(2)
+
+    def validate(self) -> float:
+        """Return bits a base on the validation windows, each base counted alike."""
+        rng = np.random.default_rng(0)
+        losses, batch = [], self.training.batch
+        with torch.no_grad():
+            for first in range(0, len(self.validation), batch):
+                codes = self.validation[first : first + batch].to(
+                    self.accelerator.device
+                )
+                hidden = torch.from_numpy(
+                    rng.random(tuple(codes.shape)) < self.network.config.mask_share
+                ).to(self.accelerator.device)
+                ones = torch.ones(codes.shape, device=self.accelerator.device)
+                losses.append(self._loss(codes, ones, hidden).item() * len(codes))
+        return sum(losses) / len(self.validation) / math.log(2)
+
+    def _record(self, train_bits: float, rate: float) -> None:
+        """Evaluate, log, keep the best model, and write the checkpoint."""
+        bits = self.validate()
+        self.since_best += 1
+        if bits < self.best:
+            self.best, self.since_best = bits, 0
+        if not self.accelerator.is_main_process:
+            return
+        self.out.mkdir(parents=True, exist_ok=True)
+        if self.since_best == 0:
+            save_language_model(self.network, self.out, self._card())
+        state = {
+            "network": self.network.state_dict(),
+            "optimizers": [each.state_dict() for each, _ in self.optimizers],
+            "rng": self.rng.bit_generator.state,
+            "corpus": self.corpus.digest,
+            "step": self.step, "tokens": self.tokens, "seconds": self.seconds,
+            "best": self.best, "since_best": self.since_best,
+        }  # fmt: skip
+        beside = self.out / f".{CHECKPOINT_FILE}"
+        torch.save(state, beside)
+        log = self.out / LOG_FILE
+        is_new = not log.exists()
+        with log.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(_COLUMNS)
+            writer.writerow([
+                self.step, self.tokens, round(self.seconds, 1), round(train_bits, 5),
+                round(bits, 5), round(rate, 5),
+            ])  # fmt: skip
+        beside.rename(self.out / CHECKPOINT_FILE)
+
+    def _resume(self) -> None:
+        file = self.out / CHECKPOINT_FILE
+        if not file.is_file():
+            return
+        state = torch.load(file, weights_only=False)
+        if state["corpus"] != self.corpus.digest:
+            raise InputError(
+                f"{file} belongs to a run on other sequence; give another --out, or "
+                f"delete it to begin anew"
+            )
+        self.network.load_state_dict(state["network"])
+        for (optimizer, _), kept in zip(
+            self.optimizers, state["optimizers"], strict=True
+        ):
+            optimizer.load_state_dict(kept)
+        self.rng.bit_generator.state = state["rng"]
+        self.step, self.tokens = state["step"], state["tokens"]
+        self.seconds = state["seconds"]
+        self.best, self.since_best = state["best"], state["since_best"]
+
+    def _card(self) -> str:
+        config, kept = self.network.config, sum(a.kept for a in self.corpus.accounts)
+        rows = "\n".join(
+            f"| {a.assembly} | {a.total:,} | {a.held_out_by_name:,} | "
+            f"{a.held_out_by_alignment:,} | {a.unknown:,} | {a.too_short:,} | {a.kept:,} |"
+            for a in self.corpus.accounts
+        )
+        n = sum(value.numel() for value in self.network.parameters())
+        return f"""# {config.name}
+
+Nucleotide language model, {config.objective} objective, {n:,} parameters
+({self.network.words.weight.numel():,} of them the table of {config.kmer}-mers), reach
+{config.reach_bp} bp on each side. Written by `python -m encoders.pretrain`.
+
+* Trained on {kept:,} bp; {self.tokens:,} bases read in {self.step:,} steps,
+  {self.seconds / 60:.0f} minutes.
+* Held out for testing: {", ".join(config.held_out) or "nothing"}; for early stopping:
+  {", ".join(config.validation) or "nothing"}; with everything that aligns to them, from
+  any contig of any assembly.
+* Bits a base on the validation contigs (windows of {self.training.window} bp): {self.best:.4f}.
+
+| assembly | bp | held out by name | by alignment | unknown | too short | learned from |
+|---|---|---|---|---|---|---|
+{rows}
+"""
+
+
+@app.command()
+def pretrain(
+    workspace: WorkspaceOption = "workspace",
+    config: Annotated[
+        Path | None, typer.Option(help="TOML with [model] and [training].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Default: <workspace>/models/language.")
+    ] = None,
+    held_out: Annotated[
+        str | None, typer.Option(help="Test contigs, by comma; never seen in training.")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Contigs that decide when to stop, by comma.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Longest training time.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights and of windows.")] = None,
+) -> None:
+    """Train on the registered genome and relatives; run it again to go on.
+
+    Several GPUs: `accelerate launch -m encoders.pretrain …`. On CPU, set
+    MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=17179869184 for speed.
+
+    Example:
+
+        python -m encoders.pretrain -w yeast --held-out chrV,chrXV --validation chrXI
+    """
+    model, training = read_config(config) if config else (LanguageConfig(), Training())
+    training = replace(
+        training, minutes=minutes or training.minutes,
+        seed=training.seed if seed is None else seed,
+    )  # fmt: skip
+    with open_store(Path(workspace)) as store:
+        registered = Registered.of(store)
+    names = list(registered.genome)
+    test = tuple(held_out.split(",")) if held_out else model.held_out
+    chosen = tuple(validation.split(",")) if validation else model.validation
+    if not chosen:
+        chosen = (_middling(registered.genome, set(test)),)
+    model = replace(
+        model, held_out=test, validation=chosen, trained_on=registered.genome.assembly,
+        training=asdict(training),
+    )  # fmt: skip
+    out = out or Path(workspace) / "models" / "language"
+    if unknown := sorted({*test, *chosen} - set(names)):
+        raise InputError(
+            f"contig {unknown[0]!r} is not in the genome: {', '.join(names[:20])}"
+        )
+    with step_reporter("cutting out held-out sequence") as step:
+        folder = Path(workspace) / "models" / "corpus"
+        corpus = load_corpus(registered, (*test, *chosen), folder, step)
+    show_table(
+        "Sequence to learn from, bp", list(asdict(corpus.accounts[0])),
+        [[str(v) for v in asdict(a).values()] for a in corpus.accounts],
+    )  # fmt: skip
+    windows = validation_windows(
+        [registered.genome.contig(n) for n in chosen], training
+    )
+    run = Pretraining(model, training, corpus, windows, out)
+    with count_reporter("pre-training", "s", int(60 * training.minutes)) as report:
+        best = run.run(report)
+    say(f"best validation loss {best:.4f} bits a base; model in {out}")
+
+
+def _middling(genome: Genome, taken: set[str]) -> str:
+    """Return the contig of median length among those left: the default for validation."""
+    left = sorted(
+        (length, name) for name, length in genome.lengths.items() if name not in taken
+    )
+    if len(left) < 2:
+        raise InputError("the genome has too few contigs: give --validation")
+    return left[len(left) // 2][1]
+
+
+if __name__ == "__main__":
+    run_app(app)
