@@ -51,7 +51,7 @@ class HybridConfig:
     ssd_head: int = 64
     ssd_expand: int = 4
     """Inner channels, a half for each direction, as a multiple of ``width``."""
-    ssd_chunk: int = 32
+    ssd_chunk: int = 64
     dropout: float = 0.1
     positions: bool = True
     """Tell tokens their distance in bp from both ends of the sequence."""
@@ -206,7 +206,7 @@ class _Stem(nn.Module):
         letters = F.one_hot(codes.long(), len(ALPHABET)) * mask[..., None]
         wide = self.wide(letters.to(self.wide.weight.dtype).transpose(1, 2))
         wide = F.gelu(wide.transpose(1, 2)) * mask[..., None]
-        tokens = self.patch(wide.unflatten(1, (-1, self.patch_bp)).flatten(2))
+        tokens = self.patch(wide.reshape(len(codes), -1, self.patch.in_features))
         there = mask.view(len(mask), -1, self.patch_bp).any(-1)
         if self.place is not None:
             tokens = tokens + self.place(self._waves(mask).to(wide.dtype))
@@ -240,7 +240,8 @@ class _AttentionBlock(nn.Module):
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
         tokens = tokens + self.dropout(self.attention(self.norm(tokens), there))
-        return tokens + self.dropout(self.mlp(tokens))
+        learned: Tensor = self.dropout(self.mlp(tokens))
+        return tokens + learned
 
 
 class _SSDBlock(nn.Module):
@@ -256,4 +257,5 @@ class _SSDBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
-        return tokens + self.dropout(self.ssd(self.norm(tokens), there))
+        learned: Tensor = self.dropout(self.ssd(self.norm(tokens), there))
+        return tokens + learned

@@ -27,9 +27,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from data_registry.errors import InputError
 
-CARRY_BLOCK = 16
-"""Chunks joined by one matrix product when states pass from chunk to chunk."""
-
 
 @dataclass(frozen=True, slots=True)
 class SSDConfig:
@@ -97,6 +94,7 @@ def ssd_scan(
     a: Tensor,
     b: Tensor,
     c: Tensor,
+    skip: Tensor,
     *,
     chunk: int,
     initial: Tensor | None = None,
@@ -106,7 +104,7 @@ def ssd_scan(
     Parameters
     ----------
     x
-        ``(batch, length, heads, head)``.
+        ``(batch, length, heads, head)``, at least one token.
     dt
         ``(batch, length, heads)``, not negative. A token with ``dt = 0`` is not there: it
         neither fades the state nor adds to it.
@@ -114,6 +112,8 @@ def ssd_scan(
         ``(heads,)``, negative.
     b, c
         ``(batch, length, groups, state)``; consecutive heads share a group.
+    skip
+        ``(heads,)``, the paper's D.
     chunk
         Tokens joined by one matrix product.
     initial
@@ -122,25 +122,15 @@ def ssd_scan(
     Returns
     -------
     tuple
-        ``(batch, length, heads, head)`` without the skip term ``D x``, and
-        ``(batch, heads, head, state)``.
+        ``(batch, length, heads, head)`` and ``(batch, heads, head, state)``.
     """
-    if x.is_cuda and (kernel := _compiled_scan()) is not None:
-        y, last = kernel(
-            x, dt, a, b, c, chunk_size=max(chunk, 64), initial_states=initial,
+    if x.is_cuda and (kernels := compiled_kernels()) is not None:
+        y, last = kernels.scan(
+            x, dt, a, b, c, chunk_size=64, D=skip, initial_states=initial,
             return_final_states=True,
         )  # fmt: skip
         return y, last
-    return chunked_scan(x, dt, a, b, c, chunk=chunk, initial=initial)
-
-
-@cache
-def _compiled_scan() -> Callable[..., Any] | None:
-    if importlib.util.find_spec("mamba_ssm") is None:
-        return None
-    module = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
-    kernel: Callable[..., Any] = module.mamba_chunk_scan_combined
-    return kernel
+    return chunked_scan(x, dt, a, b, c, skip, chunk=chunk, initial=initial)
 
 
 def chunked_scan(
@@ -149,6 +139,7 @@ def chunked_scan(
     a: Tensor,
     b: Tensor,
     c: Tensor,
+    skip: Tensor,
     *,
     chunk: int,
     initial: Tensor | None = None,
@@ -160,76 +151,68 @@ def chunked_scan(
     """
     batch, length, heads, head = x.shape
     groups, state = b.shape[2:]
-    chunk = min(chunk, length)
     n = -(-length // chunk)
-    if beyond := n * chunk - length:
+    size = -(-length // n)
+    if beyond := n * size - length:
         x, b, c = (F.pad(each, (0, 0, 0, 0, 0, beyond)) for each in (x, b, c))
         dt = F.pad(dt, (0, 0, 0, beyond))
-    shared = (groups, heads // groups)
-    # Axes from here on: batch, chunk, group, head of the group, then the matrix.
-    x = x.view(batch, n, chunk, *shared, head).permute(0, 1, 3, 4, 2, 5)
-    dt = dt.view(batch, n, chunk, *shared).permute(0, 1, 3, 4, 2)
-    b = b.view(batch, n, chunk, groups, 1, state).permute(0, 1, 3, 4, 2, 5)
-    c = c.view(batch, n, chunk, groups, 1, state).permute(0, 1, 3, 4, 2, 5)
-    faded = (dt * a.view(*shared, 1)).cumsum(-1)
-
-    later = torch.ones(chunk, chunk, dtype=torch.bool, device=x.device).triu(1)
-    decay = (faded[..., :, None] - faded[..., None, :]).masked_fill(later, -torch.inf)
-    weights = (c @ b.mT) * decay.exp() * dt[..., None, :]
-    inside = weights.to(x.dtype) @ x
-
-    to_end = (faded[..., -1:] - faded).exp() * dt
-    added = (b * to_end[..., None]).to(x.dtype).mT @ x
-    if initial is None:
-        first = added.new_zeros(batch, *shared, state, head)
-    else:
-        first = initial.view(batch, *shared, head, state).mT
-    entering, last = _carry(added, faded[..., -1], first)
-    y = inside + (c * faded.exp()[..., None]).to(x.dtype) @ entering.to(x.dtype)
-
-    y = y.permute(0, 1, 4, 2, 3, 5).reshape(batch, n * chunk, heads, head)[:, :length]
-    return y, last.mT.reshape(batch, heads, head, state)
-
-
-def _carry(added: Tensor, faded: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the state entering each chunk, and the one leaving the last.
-
-    ``added`` is ``(batch, chunks, groups, heads, state, head)``, what each chunk adds to
-    the state; ``faded`` without the last two axes, the log of how much of the state it
-    keeps; ``first`` without the chunk axis. Blocks of chunks are joined by one matrix
-    product each, the blocks in turn by this same function: linear in chunks.
-    """
-    n = added.shape[1]
-    size = min(CARRY_BLOCK, n)
-    blocks = -(-n // size)
-    if beyond := blocks * size - n:
-        added = F.pad(added, (0, 0) * 4 + (0, beyond))
-        faded = F.pad(faded, (0, 0) * 2 + (0, beyond))
-    batch, _, *heads, state, head = added.shape
-    flat = added.view(batch, blocks, size, *heads, state * head).permute(
-        0, 1, 3, 4, 2, 5
+    # Heads before tokens: every matrix of a head and chunk is one piece of memory.
+    shared = (batch, n, groups, heads // groups)
+    x = x.view(batch, n, size, heads, head).transpose(2, 3).reshape(-1, size, head)
+    b, c = (
+        each.view(batch, n, size, groups, state).transpose(2, 3).unsqueeze(3)
+        for each in (b, c)
     )
-    total = faded.view(batch, blocks, size, *heads).permute(0, 1, 3, 4, 2).cumsum(-1)
-    # Chunk j's addition reaches the state *after* chunk i faded by chunks j+1 … i.
-    later = torch.ones(size, size, dtype=torch.bool, device=added.device).triu(1)
-    decay = (total[..., :, None] - total[..., None, :]).masked_fill(later, -torch.inf)
-    after = decay.exp().to(flat.dtype) @ flat
-    if blocks == 1:
-        start = first.reshape(batch, 1, *heads, 1, state * head)
+    dt = dt.view(batch, n, size, heads).transpose(2, 3).contiguous()
+    faded = (dt * a[:, None]).cumsum(-1)
+
+    # Above the diagonal the difference is positive: held at 0, and without a score.
+    decay = (faded[..., :, None] - faded[..., None, :]).clamp(max=0).exp()
+    weights = (c @ b.mT).tril() * (decay * dt[..., None, :]).view(*shared, size, size)
+    weights = weights.view_as(decay) + torch.diag_embed(skip[:, None].expand(-1, size))
+    to_end = ((faded[..., -1:] - faded).exp() * dt).view(*shared, size, 1)
+    added = torch.bmm((b * to_end).flatten(0, 3).mT.to(x.dtype), x)
+
+    if initial is None:
+        carried = added.new_zeros(batch, heads, state, head, dtype=dt.dtype)
     else:
-        ends = after[..., -1, :].unflatten(-1, (state, head))
-        start, _ = _carry(ends, total[..., -1], first)
-        start = start.flatten(-2).unsqueeze(-2)
-    start = start.to(flat.dtype)
-    after = after + total.exp()[..., None].to(flat.dtype) * start
-    entering = torch.cat([start, after[..., :-1, :]], dim=-2)
+        carried = initial.mT.to(dt.dtype)
+    entering = []
+    kept = faded[..., -1, None, None].exp()
+    added = added.view(batch, n, heads, state, head).to(dt.dtype)
+    # unbind, not indexing: the gradient of n indexings is n whole tensors.
+    for more, fraction in zip(added.unbind(1), kept.unbind(1), strict=True):
+        entering.append(carried)
+        carried = torch.addcmul(more, carried, fraction)
+    y = torch.bmm(weights.flatten(0, 2).to(x.dtype), x)
+    if n > 1 or initial is not None:
+        before = torch.stack(entering, dim=1).flatten(0, 2).to(x.dtype)
+        read = (c * faded.exp().view(*shared, size, 1)).flatten(0, 3).to(x.dtype)
+        y = torch.baddbmm(y, read, before)
+    y = y.view(batch, n, heads, size, head).transpose(2, 3)
+    y = y.reshape(batch, n * size, heads, head)[:, :length]
+    return y, carried.mT
 
-    def by_chunk(each: Tensor) -> Tensor:
-        each = each.permute(0, 1, 4, 2, 3, 5).reshape(batch, blocks * size, *heads, -1)
-        return each.unflatten(-1, (state, head))
 
-    # Chunks added to fill the last block keep the state as it is: the end is the end.
-    return by_chunk(entering)[:, :n], by_chunk(after)[:, -1]
+class Kernels(NamedTuple):
+    """Compiled operations, where there are any."""
+
+    scan: Callable[..., Any]
+    """``mamba_chunk_scan_combined`` of ``mamba-ssm``."""
+    convolve: Callable[..., Any] | None
+    """``causal_conv1d_fn`` of ``causal-conv1d``."""
+
+
+@cache
+def compiled_kernels() -> Kernels | None:
+    """Return what is installed of ``mamba-ssm`` and ``causal-conv1d``, or None."""
+    if importlib.util.find_spec("mamba_ssm") is None:
+        return None
+    scan = importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
+    convolve = None
+    if importlib.util.find_spec("causal_conv1d") is not None:
+        convolve = importlib.import_module("causal_conv1d").causal_conv1d_fn
+    return Kernels(scan.mamba_chunk_scan_combined, convolve)
 
 
 # -- layers ----------------------------------------------------------------------------
@@ -254,9 +237,11 @@ class _GatedNorm(nn.Module):
 
     def forward(self, y: Tensor, gate: Tensor) -> Tensor:
         gated = (y * F.silu(gate)).to(self.weight.dtype)
-        by_group = gated.unflatten(-1, (self.groups, -1))
-        scale = (by_group.square().mean(-1, keepdim=True) + self.eps).rsqrt()
-        return (by_group * scale).flatten(-2) * self.weight
+        by_group = gated.view(*gated.shape[:-1], self.groups, -1)
+        length = torch.linalg.vector_norm(by_group, dim=-1, keepdim=True)
+        scale = (length.square() / by_group.shape[-1] + self.eps).rsqrt()
+        normed: Tensor = (by_group * scale).flatten(-2) * self.weight
+        return normed
 
 
 class SSDCore(nn.Module):
@@ -280,42 +265,53 @@ class SSDCore(nn.Module):
         Where ``mask``, ``(batch, length)``, is False there is no token.
         """
         config = self.config
-        gate, wide, dt = projected.split(
-            [config.inner, config.convolved, config.heads], dim=-1
-        )
+        gate, wide, dt = self._split(projected)
         if mask is not None:
             wide = wide * mask[..., None]
-        wide = F.silu(self._convolve(wide))
+        wide = self._convolve(wide)
         x, b, c = self._parts(wide)
         dt = F.softplus(dt.to(self.dt_bias.dtype) + self.dt_bias)
         if mask is not None:
             dt = dt * mask[..., None]
-        y, _ = ssd_scan(x, dt, -self.A_log.exp(), b, c, chunk=config.chunk)
-        y = y + self.D.to(x.dtype)[:, None] * x
-        return self.norm(y.flatten(-2), gate)
+        a = -self.A_log.exp()
+        y, _ = ssd_scan(x, dt, a, b, c, self.D, chunk=config.chunk)
+        normed: Tensor = self.norm(y.flatten(-2), gate)
+        return normed
+
+    def _split(self, projected: Tensor) -> tuple[Tensor, ...]:
+        config = self.config
+        return torch.split(
+            projected, [config.inner, config.convolved, config.heads], dim=-1
+        )
 
     def _convolve(self, wide: Tensor) -> Tensor:
+        weight, bias = self.conv1d.weight, self.conv1d.bias
+        kernels = compiled_kernels() if wide.is_cuda else None
+        if kernels is not None and kernels.convolve is not None:
+            convolved: Tensor = kernels.convolve(
+                wide.transpose(1, 2), weight.squeeze(1).to(wide.dtype),
+                None if bias is None else bias.to(wide.dtype), activation="silu",
+            )  # fmt: skip
+            return convolved.transpose(1, 2)
         # As an image of height 1 in channels-last layout nothing has to be transposed.
-        image = wide.transpose(1, 2).unsqueeze(2)
-        length = image.shape[-1]
         image = F.conv2d(
-            image,
-            self.conv1d.weight.unsqueeze(2),
-            self.conv1d.bias,
+            wide.transpose(1, 2).unsqueeze(2),
+            weight.unsqueeze(2),
+            bias,
             padding=(0, self.config.conv - 1),
             groups=self.config.convolved,
         )
-        return image[..., :length].squeeze(2).transpose(1, 2)
+        return F.silu(image[..., : wide.shape[1]].squeeze(2).transpose(1, 2))
 
     def _parts(self, wide: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         config = self.config
         shared = config.groups * config.state
-        x, b, c = wide.split([config.inner, shared, shared], dim=-1)
-        groups = (config.groups, config.state)
+        x, b, c = torch.split(wide, [config.inner, shared, shared], dim=-1)
+        groups = (*wide.shape[:-1], config.groups, config.state)
         return (
-            x.unflatten(-1, (config.heads, config.head)),
-            b.unflatten(-1, groups),
-            c.unflatten(-1, groups),
+            x.reshape(*wide.shape[:-1], config.heads, config.head),
+            b.reshape(groups),
+            c.reshape(groups),
         )
 
 
@@ -363,12 +359,12 @@ class SSDMixer(SSDCore):
             The new state, and this token's row of what ``forward`` gives.
         """
         config = self.config
-        gate, wide, dt = self.in_proj(token).split(
-            [config.inner, config.convolved, config.heads], dim=-1
-        )
+        gate, wide, dt = self._split(self.in_proj(token))
         seen = torch.cat([state.recent, wide[:, None]], dim=1)
         wide = torch.einsum("btc,ct->bc", seen, self.conv1d.weight.squeeze(1))
-        x, b, c = self._parts(F.silu(wide + self.conv1d.bias))
+        if self.conv1d.bias is not None:
+            wide = wide + self.conv1d.bias
+        x, b, c = self._parts(F.silu(wide))
         b, c = (
             each.repeat_interleave(config.heads // config.groups, 1) for each in (b, c)
         )

@@ -66,7 +66,7 @@ def test_both_ends_and_every_base_matter() -> None:
 
 
 @pytest.mark.parametrize("both_strands", [True, False])
-def test_other_strand(both_strands: bool) -> None:
+def test_other_strand(*, both_strands: bool) -> None:
     encoder = make(replace(SMALL, both_strands=both_strands))
     given = encode("ACGTTGCANNACCGTATTGCCA")
     with torch.no_grad():
