@@ -82,9 +82,12 @@ def precompute(
     what: Annotated[
         str,
         typer.Option(
-            help="ratios, or all: embedding distances too, three passes a base."
+            help="ratios, or all: embedding distances too, six passes a base."
         ),
     ] = "ratios",
+    device: Annotated[
+        str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")
+    ] = "auto",
     bigwig: Annotated[
         Path | None, typer.Option(help="Also write a value a base to this bigWig.")
     ] = None,
@@ -117,7 +120,7 @@ def precompute(
         if model is None:
             raise MissingLayerError(NO_LANGUAGE_MODEL)
         asked = _regions(region or [], store)
-        opened = open_language(model)
+        opened = open_language(model, device=device)
         with count_reporter("precomputing", "tiles") as report:
             done = compute_track(
                 store, model, opened, asked,

@@ -7,14 +7,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_registry.normalisation import Alleles, Bytes, Strings
-from encoders.likelihood import TILE_BP, Floats, is_masked, ratios_at
+from encoders.likelihood import (
+    Codes,
+    Floats,
+    is_masked,
+    ratios_at,
+    substitution_ratios,
+)
 from encoders.nucleotides import N_BASES, UNKNOWN, encode
 from encoders.sequence_model import SequenceModel
 from variant_effect.dense_track import HIGHEST, STEP
 from variant_effect.markov import CONTEXTS, Background, Classify, allele_contexts
 
-N_TILES = 800
-"""Stretches of ``TILE_BP`` drawn from the genome, each base of which is changed once."""
+STRETCH_BP = 4_096
+N_STRETCHES = 128
+"""Stretches drawn from the genome, each base of which is changed once."""
 N_SITES = 4_000
 """Bases changed where the model needs a pass for each."""
 
@@ -33,10 +40,10 @@ def build_background(
     classify: Classify,
     *,
     seed: int,
-    n_tiles: int = N_TILES,
+    n_stretches: int = N_STRETCHES,
     n_sites: int = N_SITES,
 ) -> Background:
-    """Score one random change at each base of randomly drawn tiles.
+    """Score one random change at each base of randomly drawn stretches.
 
     The same inputs and seed give the same table. Unknown bases are left out.
 
@@ -51,7 +58,7 @@ def build_background(
     places = (
         _sites(contigs, n_sites, rng)
         if is_masked(model)
-        else _tiles(contigs, n_tiles, rng)
+        else _stretches(contigs, n_stretches, rng)
     )
     parts = []
     for name, drawn in places.items():
@@ -60,7 +67,11 @@ def build_background(
         start = drawn[codes[drawn] < UNKNOWN]
         old = codes[start]
         new = ((old + rng.integers(1, N_BASES, len(start))) % N_BASES).astype(np.uint8)
-        llr = ratios_at(model, codes, start)[np.arange(len(start)), new]
+        ratios = (
+            ratios_at(model, codes, start)
+            if is_masked(model)
+            else _dense(model, codes, start)
+        )
         ends = np.arange(len(start) + 1, dtype=np.int64)
         alleles = Alleles(
             start, Strings(_LETTERS[old], ends), Strings(_LETTERS[new], ends)
@@ -70,32 +81,43 @@ def build_background(
             pd.DataFrame({
                 "consequence_class": classify(name, alleles),
                 "context": np.array(CONTEXTS, object)[context],
-                "llr": rounded(llr),
+                "llr": rounded(ratios[np.arange(len(start)), new]),
             })
         )  # fmt: skip
     return Background(
         pd.concat(parts, ignore_index=True),
         provenance={
-            "model": model.digest, "seed": seed, "tile_bp": TILE_BP,
-            "n_tiles": n_tiles, "n_sites": n_sites,
+            "model": model.digest, "seed": seed, "stretch_bp": STRETCH_BP,
+            "n_stretches": n_stretches, "n_sites": n_sites,
         },
     )  # fmt: skip
 
 
-def _tiles(
-    contigs: Mapping[str, Bytes], n_tiles: int, rng: np.random.Generator
+def _dense(model: SequenceModel, codes: Codes, start: NDArray[np.int64]) -> Floats:
+    """Ratios at sorted positions, from a pass over each stretch that holds some."""
+    parts = []
+    for number in np.unique(start // STRETCH_BP).tolist():
+        first = number * STRETCH_BP
+        end = min(first + STRETCH_BP, len(codes))
+        mine = start[(start >= first) & (start < end)]
+        parts.append(substitution_ratios(model, codes, first, end)[mine - first])
+    return np.concatenate(parts) if parts else np.zeros((0, N_BASES), np.float32)
+
+
+def _stretches(
+    contigs: Mapping[str, Bytes], n_stretches: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Positions of the tiles drawn, without repeats, by contig."""
+    """Positions of the stretches drawn, without repeats, by contig."""
     names = sorted(contigs)
-    counts = [-(-len(contigs[name]) // TILE_BP) for name in names]
+    counts = [-(-len(contigs[name]) // STRETCH_BP) for name in names]
     firsts = np.r_[0, np.cumsum(counts)]
-    drawn = rng.choice(firsts[-1], min(n_tiles, int(firsts[-1])), replace=False)
+    drawn = rng.choice(firsts[-1], min(n_stretches, int(firsts[-1])), replace=False)
     found = {}
     for i, name in enumerate(names):
         mine = np.sort(
             drawn[(drawn >= firsts[i]) & (drawn < firsts[i + 1])] - firsts[i]
         )
-        places = (mine[:, None] * TILE_BP + np.arange(TILE_BP)).reshape(-1)
+        places = (mine[:, None] * STRETCH_BP + np.arange(STRETCH_BP)).reshape(-1)
         if len(places):
             found[name] = places[places < len(contigs[name])].astype(np.int64)
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -49,6 +50,7 @@ def precompute(
     regions: Sequence[Region] = (),
     *,
     distances: bool = False,
+    folder: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Precomputed:
     """Compute the tiles that touch the regions and are not finished yet.
@@ -63,7 +65,9 @@ def precompute(
     regions
         Contigs by the assembly's names; none means the whole genome.
     distances
-        Also the embedding distance of every SNV: one pass for each, three a base.
+        Also the embedding distance of every SNV: two passes for each, three SNVs a base.
+    folder
+        Where the track stands; by default where scoring looks for it.
     on_progress
         Called with the tiles done and all tiles asked for.
 
@@ -86,7 +90,9 @@ def precompute(
         opened.reach_bp,
     )
     track = DenseTrack.create(
-        track_folder(store.workspace.path, model.digest, digest), manifest, arrays
+        folder or track_folder(store.workspace.path, model.digest, digest),
+        manifest,
+        arrays,
     )
     spans = regions or [Region(name) for name in genome]
     wanted: set[int] = set()

@@ -56,8 +56,12 @@ def engine(folder: Path) -> Iterator[Engine]:
         with open_store(folder) as store:
             prepared = prepare(store)
         engine = Engine.open(prepared, Choices(lm_distance=True))
-        with engine.connection:
-            yield engine
+        # Opened here, so that the tests with a real network are not patched too.
+        opened = scorer_of(engine).model
+        assert opened is not None
+        assert opened.get() is MODEL
+    with engine.connection:
+        yield engine
 
 
 def scorer_of(engine: Engine) -> LanguageScorer:
@@ -285,6 +289,14 @@ def test_what_is_no_model_is_not_added(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         run("models", "add", str(broken), "-w", str(workspace))
     assert find_model(workspace, "language") is None
+
+
+def test_a_published_model_is_opened_by_its_adapter(tmp_path: Path) -> None:
+    published = pytest.importorskip("encoders.published.models")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(published, "load_published", lambda _folder, **_k: MODEL)
+        assert trained_models.open_language(read_model(tmp_path)) is MODEL
 
 
 def test_the_digest_covers_weights_and_not_the_card(tmp_path: Path) -> None:

@@ -79,8 +79,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         with open_store(workspace) as store:
             prepared = prepare(store)
         engine = Engine.open(prepared, Choices())
-        with engine.connection:
-            yield engine
+        opened = scorer_of(engine).model
+        assert opened is not None
+        assert len(opened.get()) == 2
+    with engine.connection:
+        yield engine
 
 
 def scorer_of(engine: Engine) -> PromoterScorer:
