@@ -82,7 +82,7 @@ class LanguageScorer:
             "over aligned bases within 64 bp; where precomputed, or with --lm-distance",
             "", ">=0", "the allele changes more of what the model sees",
         ),
-        Column("lm_score", REAL, "|lm_llr| times lm_distance", "", ">=0",
+        Column("lm_score", REAL, "magnitude of lm_llr, times lm_distance", "", ">=0",
                "the allele is judged to change more"),
         Column(
             "lm_percentile", REAL,
