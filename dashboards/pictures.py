@@ -62,7 +62,7 @@ def word_cloud(counts: Mapping[str, float], path: Path, *, seed: int = 1) -> Non
     if not bases:
         raise InputError("no token has a count above zero: nothing to draw")
     drawn = cloud.WordCloud(
-        width=1600, height=900, background_color="white", max_words=len(bases),
+        width=1600, height=900, background_color="white", max_words=len(bases), max_font_size=220,
         color_func=_colour, random_state=seed, prefer_horizontal=0.9, min_font_size=6,
     ).generate_from_frequencies(bases)  # fmt: skip
     beside = path.with_name(path.name + ".part")

@@ -84,13 +84,13 @@ def test_near_copies_on_either_strand():
 
 
 def planted(n, seed, *, both_strands):
-    """Half of the sequences hold TGACTCA somewhere."""
+    """Half of the sequences hold TGACTCATTC somewhere."""
     rng = np.random.default_rng(seed)
     found = rng.integers(0, 4, (n, 50)).astype(np.uint8)
     labels = np.arange(n) % 2
     for row in np.flatnonzero(labels):
-        at = rng.integers(0, 44)
-        found[row, at : at + 7] = nucleotides.encode("TGACTCA")
+        at = rng.integers(0, 41)
+        found[row, at : at + 10] = nucleotides.encode("TGACTCATTC")
     if both_strands:
         turn = rng.random(n) < 0.5
         found[turn] = reverse_complement(found[turn])
@@ -116,7 +116,7 @@ def test_the_network_finds_it_on_both_strands_and_says_the_same_twice():
     def fitted():
         generator = torch.Generator().manual_seed(1)
         model = SmallCNN(generator, channels=16)
-        return fit_network(model, task, generator, Schedule(epochs=6, batch=32))
+        return fit_network(model, task, generator, Schedule(epochs=10, batch=32))
 
     first = fitted()
     found = first(task.test.codes)
