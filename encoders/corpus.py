@@ -77,9 +77,9 @@ class Corpus:
     @property
     def digest(self) -> str:
         """Of the sequence and its pieces."""
-        content = hashlib.sha256(self.codes)
-        content.update(self.weights)
-        content.update(self.starts)
+        content = hashlib.sha256(self.codes.tobytes())
+        content.update(self.weights.tobytes())
+        content.update(self.starts.tobytes())
         return content.hexdigest()
 
     def sample(

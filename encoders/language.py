@@ -79,7 +79,11 @@ class LanguageConfig:
                 f"known are {', '.join(sorted(known))}"
             )
         tuples = ("layers", "held_out", "validation")
-        return cls(**{k: tuple(v) if k in tuples else v for k, v in content.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if name in tuples else value
+            for name, value in content.items()
+        }
+        return cls(**values)
 
     @property
     def reach_bp(self) -> int:
@@ -283,6 +287,7 @@ class LanguageModel:
     """A trained cloze network that keeps the ``SequenceModel`` protocol, in float32."""
 
     strand_symmetric = True
+    is_masked = False
 
     def __init__(
         self, network: LanguageNetwork, digest: str, device: str = "cpu"
@@ -334,6 +339,8 @@ class LanguageModel:
 
 class MaskedLanguageModel(LanguageModel):
     """A trained masked network: each base is hidden in turn, one pass a base."""
+
+    is_masked = True
 
     def log_probabilities(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return log p(base | the others), ``(length, 4)``; see ``SequenceModel``."""

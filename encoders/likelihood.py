@@ -109,7 +109,7 @@ def substitution_ratios(
     """Return the ratio of every single-base change in ``[start, end)`` (0-based half-open).
 
     The model reads ``reach_bp`` further on both sides, so the answer is that of one pass
-    over the whole contig; beyond the contig's ends it sees unknown bases.
+    over the whole contig; beyond the contig's ends it sees nothing.
 
     Returns
     -------

@@ -167,7 +167,8 @@ def validation_windows(
             f"{training.window}; name a longer one"
         )
     starts = np.linspace(0, len(joined) - training.window, n).astype(np.int64)
-    return joined[starts[:, None] + np.arange(training.window)]
+    windows: NDArray[np.uint8] = joined[starts[:, None] + np.arange(training.window)]
+    return windows
 
 
 def optimizers(
@@ -247,6 +248,9 @@ class Pretraining:
         """Train to the end; return the best validation loss in bits a base."""
         self._resume()
         training = self.training
+        # Compiling takes a minute; it is no part of the time given for training.
+        self._backward(*self._tensors(self.validation[: training.batch].numpy()))
+        self.network.zero_grad()
         began, train_bits = time.monotonic() - self.seconds, []
         while True:
             self.seconds = time.monotonic() - began
@@ -271,35 +275,43 @@ class Pretraining:
     def _learn(self, rate: float) -> float:
         training = self.training
         codes, weights = self.corpus.sample(self.rng, training.batch, training.window)
-        hidden = self.rng.random(codes.shape) < self.network.config.mask_share
-        device = self.accelerator.device
-        loss = self.loss(
-            torch.from_numpy(codes.astype(np.int64)).to(device),
-            torch.from_numpy(weights).to(device),
-            torch.from_numpy(hidden).to(device),
-        )
-        self.accelerator.backward(loss)
+        bits = self._backward(*self._tensors(codes, weights, self.rng))
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * rate
             optimizer.step()
             optimizer.zero_grad()
-        return loss.item() / math.log(2)
+        return bits
+
+    def _backward(self, *batch: torch.Tensor) -> float:
+        """Add one batch's gradients; return its loss in bits a base."""
+        loss = self.loss(*batch)
+        self.accelerator.backward(loss)
+        return float(loss.item()) / math.log(2)
+
+    def _tensors(
+        self, codes: NDArray[np.uint8] | NDArray[np.int64],
+        weights: NDArray[np.float32] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+        """Return codes, weights (default 1) and hidden bases, on the device."""
+        weights = np.ones(codes.shape, np.float32) if weights is None else weights
+        rng = rng or np.random.default_rng(0)
+        hidden = rng.random(codes.shape) < self.network.config.mask_share
+        device = self.accelerator.device
+        return (
+            torch.from_numpy(codes.astype(np.int64)).to(device),
+            torch.from_numpy(weights).to(device),
+            torch.from_numpy(hidden).to(device),
+        )
 
     def validate(self) -> float:
         """Return bits a base on the validation windows, each base counted alike."""
-        rng = np.random.default_rng(0)
         losses, batch = [], self.training.batch
         with torch.no_grad():
             for first in range(0, len(self.validation), batch):
-                codes = self.validation[first : first + batch].to(
-                    self.accelerator.device
-                )
-                hidden = torch.from_numpy(
-                    rng.random(tuple(codes.shape)) < self.network.config.mask_share
-                ).to(self.accelerator.device)
-                ones = torch.ones(codes.shape, device=self.accelerator.device)
-                losses.append(self._loss(codes, ones, hidden).item() * len(codes))
+                codes = self.validation[first : first + batch].numpy()
+                losses.append(self._loss(*self._tensors(codes)).item() * len(codes))
         return sum(losses) / len(self.validation) / math.log(2)
 
     def _record(self, train_bits: float, rate: float) -> None:

@@ -31,7 +31,7 @@ class SequenceModel(Protocol):
         ----------
         codes
             ``(length,)`` of any length, as ``encoders.nucleotides.encode`` gives; beyond
-            its ends the model sees unknown bases.
+            its ends the model sees nothing.
 
         Returns
         -------

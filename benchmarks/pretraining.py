@@ -1,0 +1,126 @@
+"""Which objective and which layers learn yeast fastest: equal minutes, one CPU thread.
+
+    python benchmarks/pretraining.py --workspace /tmp/yeast --work /tmp/pretraining \
+        --minutes 4 --out benchmarks/results/pretraining.json
+
+The workspace is the one the shipped model is trained on (``docs/language-models.md``).
+Every variant reads the same corpus for the same time and is then asked for the same
+hidden bases of the validation chromosome, one at a time, with all others known.
+A variant that is finished is not run again.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import describe_machine
+from data_registry.relatives import Registered
+from data_registry.store import open_store
+from encoders.language import language_model
+from encoders.likelihood import log_probabilities_at
+from encoders.nucleotides import UNKNOWN, encode
+from encoders.pretrain import Pretraining, load_corpus, read_config, validation_windows
+
+CONFIG = Path(__file__).resolve().parents[1] / "encoders/configs/yeast_lm.toml"
+CONVOLUTIONS = tuple(f"conv:3:{2**i}" for i in range(8))
+VARIANTS: dict[str, dict[str, Any]] = {
+    "cloze, convolutions": {"layers": CONVOLUTIONS},
+    "masked, convolutions": {"layers": CONVOLUTIONS, "objective": "masked"},
+    "cloze, convolutions and state space": {
+        "layers": (*CONVOLUTIONS[:5], "ssd", "ssd"),
+    },
+    "cloze, convolutions and attention": {
+        "layers": (*CONVOLUTIONS[:5], "attention:64", "attention:64"),
+    },
+    "cloze, convolutions, no table of 6-mers": {"layers": CONVOLUTIONS, "kmer": 1},
+}
+
+
+def main() -> int:
+    """Run the benchmark named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="kept between calls")
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--sites", type=int, default=1_500)
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    result = {
+        "machine": describe_machine(), "threads": 1,
+        "minutes_each": arguments.minutes, "sites": arguments.sites, "variants": {},
+    }  # fmt: skip
+    for name in VARIANTS:
+        kept = arguments.work / f"{name.replace(' ', '_').replace(',', '')}.json"
+        if not kept.is_file():
+            found = train(name, arguments)
+            kept.write_text(json.dumps(found))
+        result["variants"][name] = json.loads(kept.read_text())
+        print(name, result["variants"][name], flush=True)
+    first = np.array(result["variants"]["cloze, convolutions"]["nats_by_site"])
+    rng = np.random.default_rng(0)
+    draws = rng.integers(0, len(first), (2_000, len(first)))
+    for found in result["variants"].values():
+        nats = np.array(found.pop("nats_by_site"))
+        bits = nats / math.log(2)
+        found["bits_one_hidden"] = round(float(bits.mean()), 4)
+        found["bits_one_hidden_95"] = _interval(bits[draws].mean(1))
+        over = (nats - first) / math.log(2)
+        found["bits_over_cloze_convolutions"] = round(float(over.mean()), 4)
+        found["bits_over_cloze_convolutions_95"] = _interval(over[draws].mean(1))
+    text = json.dumps(result, indent=1) + "\n"
+    if arguments.out:
+        arguments.out.write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train one variant and ask it for the hidden sites."""
+    model, training = read_config(CONFIG)
+    model = replace(model, **VARIANTS[name])
+    training = replace(training, minutes=arguments.minutes, every=200)
+    with open_store(arguments.workspace) as store:
+        registered = Registered.of(store)
+    corpus = load_corpus(
+        registered, (*model.held_out, *model.validation),
+        arguments.workspace / "models" / "corpus", lambda _: None,
+    )  # fmt: skip
+    contigs = [registered.genome.contig(each) for each in model.validation]
+    windows = validation_windows(contigs, training)
+    out = arguments.work / str(os.getpid()) / name.replace(" ", "_")
+    run = Pretraining(model, training, corpus, windows, out)
+    run.run(lambda *_: None)
+    codes = encode(contigs[0])
+    known = np.flatnonzero(codes != UNKNOWN)
+    at = np.sort(np.random.default_rng(1).choice(known, arguments.sites, replace=False))
+    run.network.stream_dtype = None
+    trained = language_model(run.network, "")
+    rows = log_probabilities_at(trained, codes, at)
+    return {
+        "parameters": sum(value.numel() for value in run.network.parameters()),
+        "layers": list(model.layers), "objective": model.objective, "kmer": model.kmer,
+        "reach_bp": model.reach_bp, "steps": run.step, "tokens": run.tokens,
+        "tokens_per_s": round(run.tokens / run.seconds),
+        "validation_bits_in_windows": round(run.best, 4),
+        "nats_by_site": (-rows[np.arange(len(at)), codes[at]]).astype(float).tolist(),
+    }  # fmt: skip
+
+
+def _interval(values: np.ndarray) -> list[float]:
+    return [round(float(v), 4) for v in np.quantile(values, [0.025, 0.975])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
