@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-N_BINS = 20_000
+N_BINS = 4_000
 
 Reals = NDArray[np.float64]
 
