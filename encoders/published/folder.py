@@ -1,0 +1,379 @@
+"""A folder that holds a ``transformers`` model: what may be loaded from it, and how.
+
+Only safetensors are read, because a pickled ``.bin`` runs what it likes on loading. Code
+that lies beside the weights is run only where the caller says so. Nothing is fetched.
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from data_registry.console import log
+from data_registry.errors import InputError, MalformedFileError, MissingOptionalError
+from data_registry.workspace import sha256_of, written_beside
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+UNUSED_HEADS = ("pooler", "contact_head", "seq_relationship")
+"""Parts that may lack weights: nothing here reads them."""
+GPN_TYPES = ("GPN", "ConvNet", "GPNRoFormer")
+"""Model types that the package ``gpn`` brings."""
+_LIBRARY_LOG: Any = logging
+_LFS = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A folder whose configuration and weights are there.
+
+    Parameters
+    ----------
+    config
+        Content of ``config.json``.
+    code
+        Python files beside the weights that the configuration wants run.
+    digest
+        Of the configuration, weights, tokenizer and code.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    code: tuple[Path, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.resolve().name
+
+    @property
+    def model_type(self) -> str:
+        """What ``transformers`` calls the architecture."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def architecture(self) -> str:
+        """The class the weights were saved from, '' where not stated."""
+        stated = self.config.get("architectures") or [""]
+        return str(stated[0])
+
+    def require_code(self, *, allowed: bool) -> None:
+        """Refuse to run code of the folder that was not allowed; warn where it was.
+
+        Raises
+        ------
+        InputError
+            Code is wanted and not allowed, or lies in another repository.
+        MissingOptionalError
+            The architecture lives in a package that is not installed.
+        """
+        if self.model_type in GPN_TYPES:
+            _register_gpn()
+            return
+        auto_map = self.config.get("auto_map") or {}
+        if not auto_map:
+            return
+        listed = ", ".join(
+            f"{file.name} (sha256 {sha256_of(file)[:12]})" for file in self.code
+        )
+        if not allowed:
+            raise InputError(
+                f"{self.path}: this model brings its own code: {listed or 'no file'}. "
+                "Read it, and if you trust it give --allow-remote-code "
+                "(allow_remote_code=True)"
+            )
+        targets = [str(t) for v in auto_map.values() for t in _as_list(v) if t]
+        if elsewhere := sorted(t for t in targets if "--" in t):
+            raise InputError(
+                f"{self.path}/{CONFIG_FILE}: the code {elsewhere[0]!r} lies in another "
+                "repository; copy its .py files into this folder and drop the part up "
+                "to '--' in auto_map"
+            )
+        log(f"warning: running code that came with {self.path}: {listed}")
+
+
+def _as_list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _register_gpn() -> None:
+    try:
+        gpn = import_module("gpn")
+        if hasattr(gpn, "register_auto_classes"):
+            gpn.register_auto_classes("gpn")
+        else:  # in its older releases importing the models registers them
+            import_module("gpn.model")
+    except ImportError as error:
+        raise MissingOptionalError(
+            "GPN's architecture is in its own package, which is not installed: "
+            f"pip install gpn ({error})"
+        ) from error
+
+
+def read_folder(path: Path) -> ModelFolder:
+    """Check a folder, without loading it.
+
+    Raises
+    ------
+    MalformedFileError
+        There is no configuration, no safetensors, or an LFS pointer in their place.
+    """
+    config_file = path / CONFIG_FILE
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MalformedFileError(
+            path,
+            f"no model is in this folder ({CONFIG_FILE} cannot be read: "
+            f"{error.strerror})",
+            remedy="Give the folder of a downloaded model: config.json, tokenizer "
+            "files and *.safetensors",
+        ) from error
+    except ValueError as error:
+        raise MalformedFileError(
+            config_file, f"is not JSON ({error})", remedy="Download it again"
+        ) from error
+    if not isinstance(config, dict):
+        raise MalformedFileError(
+            config_file, "holds no settings", remedy="Download it again"
+        )
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        pickled = sorted(p.name for p in path.glob("*.bin"))
+        if pickled:
+            raise MalformedFileError(
+                path,
+                f"the weights are pickled ({pickled[0]}), and there are no safetensors",
+                remedy=f"Convert them once: python -m encoders.published convert {path}",
+            )
+        raise MalformedFileError(
+            path,
+            "there are no weights (*.safetensors) in the folder",
+            remedy="Download model.safetensors beside config.json",
+        )
+    for file in weights:
+        with file.open("rb") as opened:
+            if opened.read(len(_LFS)) == _LFS:
+                raise MalformedFileError(
+                    file,
+                    "is a Git LFS pointer, not the weights",
+                    remedy="Fetch the file itself: git lfs pull",
+                )
+    code = tuple(sorted(path.glob("*.py"))) if config.get("auto_map") else ()
+    digested = [config_file, *weights, *code, *_tokenizer_files(path)]
+    text = "".join(f"{file.name} {sha256_of(file)}\n" for file in digested)
+    return ModelFolder(path, config, code, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _tokenizer_files(path: Path) -> list[Path]:
+    names = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json",
+             "merges.txt", "special_tokens_map.json")  # fmt: skip
+    return [path / name for name in names if (path / name).is_file()]
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the library's own progress bars and advice off the screen."""
+    before = _LIBRARY_LOG.get_verbosity()
+    bars = _LIBRARY_LOG.is_progress_bar_enabled()
+    _LIBRARY_LOG.set_verbosity_error()
+    _LIBRARY_LOG.disable_progress_bar()
+    try:
+        yield
+    finally:
+        _LIBRARY_LOG.set_verbosity(before)
+        if bars:
+            _LIBRARY_LOG.enable_progress_bar()
+
+
+def load_network(
+    folder: ModelFolder,
+    auto_class: Any,  # noqa: ANN401  (transformers' auto classes share no base)
+    *,
+    allow_remote_code: bool = False,
+    device: str = "cpu",
+) -> PreTrainedModel:
+    """Load a network in float32, for evaluation, with every weight from the folder.
+
+    Raises
+    ------
+    InputError, MissingOptionalError
+        See ``ModelFolder.require_code``; or the architecture is unknown.
+    MalformedFileError
+        The weights are not those of the architecture.
+    """
+    folder.require_code(allowed=allow_remote_code)
+    try:
+        with quiet_transformers():
+            network, found = auto_class.from_pretrained(
+                folder.path,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=allow_remote_code,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
+    except ImportError as error:
+        raise MissingOptionalError(
+            f"{folder.path}: the model's own code needs a package that is not "
+            f"installed: {error}"
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{folder.path} cannot be loaded as {auto_class.__name__} "
+            f"(model_type {folder.model_type!r}): {first}"
+        ) from error
+    # A wrong class loads without complaint and starts from random weights.
+    missing = sorted(
+        name
+        for name in found["missing_keys"]
+        if not any(head in name for head in UNUSED_HEADS)
+    )
+    wrong = sorted(str(each) for each in found["mismatched_keys"])
+    if missing or wrong:
+        named = (missing or wrong)[0]
+        raise MalformedFileError(
+            folder.path,
+            f"{len(missing)} weights of {type(network).__name__} are missing and "
+            f"{len(wrong)} of another shape, e.g. {named}",
+            remedy="The weights are of another architecture: if config.json lists "
+            "auto_map, its code is needed; otherwise download the model again",
+        )
+    loaded: PreTrainedModel = network.eval().to(device)
+    return loaded
+
+
+def load_tokenizer(
+    folder: ModelFolder, *, allow_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
+    """Load the folder's tokenizer.
+
+    Raises
+    ------
+    InputError
+        There is none that can be read.
+    """
+    try:
+        with quiet_transformers():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder.path,
+                local_files_only=True,
+                trust_remote_code=allow_remote_code,
+            )
+            return tokenizer
+    except ImportError as error:
+        raise MissingOptionalError(f"{folder.path}: tokenizer: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{folder.path}: the tokenizer cannot be read ({first}); download "
+            "tokenizer.json or vocab.txt and tokenizer_config.json beside the weights"
+        ) from error
+
+
+def special_ids(
+    tokenizer: PreTrainedTokenizerBase, word: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the ids a tokenizer puts before and behind a text.
+
+    Parameters
+    ----------
+    word
+        A text that is one token.
+
+    Raises
+    ------
+    InputError
+        The tokenizer does not know the word.
+    """
+    bare = tokenizer.convert_tokens_to_ids(word)
+    whole = [int(each) for each in tokenizer(word)["input_ids"]]
+    if bare not in whole:
+        raise InputError(
+            f"tokenizer {type(tokenizer).__name__} reads {word!r} as {whole}, "
+            f"without its own token {bare}: it is not the tokenizer of this model"
+        )
+    at = whole.index(bare)
+    return tuple(whole[:at]), tuple(whole[at + 1 :])
+
+
+def longest_input(folder: ModelFolder, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens the network takes, special ones too; a large number if any."""
+    limits = [10**9]
+    for key in ("max_position_embeddings", "n_positions", "max_seq_len"):
+        value = folder.config.get(key)
+        if isinstance(value, int) and value > 0:
+            limits.append(value)
+    if folder.model_type in ("esm", "roberta", "camembert"):
+        # Positions are numbered from the padding's id on.
+        limits = [n - int(folder.config.get("pad_token_id") or 0) - 1 for n in limits]
+    if 0 < tokenizer.model_max_length < 10**9:
+        limits.append(int(tokenizer.model_max_length))
+    return min(limits)
+
+
+def backbone_of(network: PreTrainedModel) -> nn.Module:
+    """Return the part below the head."""
+    below: nn.Module = network.base_model
+    return below
+
+
+def takes(module: nn.Module, argument: str) -> bool:
+    """Say whether a module's forward names an argument."""
+    return argument in inspect.signature(module.forward).parameters
+
+
+def run_network(module: nn.Module, ids: Tensor) -> Tensor:
+    """Return the first output for tokens of one length: hidden states or logits."""
+    given = {"input_ids": ids}
+    if takes(module, "attention_mask"):
+        given["attention_mask"] = torch.ones_like(ids)
+    out = module(**given)
+    if isinstance(out, Tensor):
+        return out
+    first: Tensor = out.logits if hasattr(out, "logits") else out[0]
+    return first
+
+
+def convert_pickled(path: Path) -> Path:
+    """Write ``model.safetensors`` from pickled weights, read as plain tensors only.
+
+    Raises
+    ------
+    MalformedFileError
+        There are none, or they hold more than tensors.
+    """
+    files = sorted(path.glob("pytorch_model*.bin"))
+    if not files:
+        raise MalformedFileError(
+            path, "there is no pytorch_model*.bin", remedy="Check the folder"
+        )
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            part = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise MalformedFileError(
+                file,
+                f"holds more than tensors or is damaged ({str(error)[:120]})",
+                remedy="Ask its makers for safetensors",
+            ) from error
+        # Tied weights share memory, which safetensors does not store.
+        tensors |= {name: value.clone().contiguous() for name, value in part.items()}
+    target = path / WEIGHTS_FILE
+    with written_beside(target) as beside:
+        save_file(tensors, beside, metadata={"format": "pt"})
+    return target
