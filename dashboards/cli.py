@@ -24,6 +24,7 @@ from variant_effect import cli as trained
 from variant_effect.alleles import STATUS_MEANINGS
 from variant_effect.card import card_as_json, explain_variant
 from variant_effect.preparation import prepare
+from variant_effect.prior_commands import prior_app
 from variant_effect.run import output_columns
 from variant_effect.score import score
 
@@ -34,6 +35,7 @@ for commands in (registry.app, graph.app, trained.app):
     app.registered_commands += commands.registered_commands
 app.command()(score)
 app.add_typer(trained.models_app, name="models")
+app.add_typer(prior_app, name="prior")
 
 
 @app.command("explain-variant")

@@ -12,9 +12,10 @@ from data_registry.coordinates import one_based_from_start
 from data_registry.errors import InputError
 from data_registry.store import Source, Store
 from variant_effect.alleles import STATUS_MEANINGS, AlleleTable, read_alleles
+from variant_effect.combined import BLOCKS
 from variant_effect.preparation import Prepared
 from variant_effect.run import Choices, Engine
-from variant_effect.scorers.prior import WEIGHTS
+from variant_effect.scorers.prior import RESCALED, WEIGHTS
 
 _WRITTEN = re.compile(r"^(?P<chrom>.+):(?P<pos>[\d,]+):(?P<ref>[^:]+):(?P<alt>.+)$")
 _FLANK_BP = 20
@@ -298,16 +299,37 @@ def _gene(
 def _prior(row: dict[str, Any]) -> Iterator[Statement]:
     if row["prior_score"] is None:
         return
+    score = f"{row['prior_score']:.3f}"
+    if row["prior_contributions"]:
+        yield Statement(
+            "prior score",
+            f"{score}: probability that such a change is simulated, not one that the "
+            "panel carries, at equal numbers",
+            f"models/prior ({row['prior_source']}), docs/prior.md",
+        )
+        parts = [part.split("=") for part in row["prior_contributions"].split(";")]
+        for block, log_odds in sorted(parts, key=lambda part: -abs(float(part[1]))):
+            yield Statement(
+                "prior score",
+                f"{block} {float(log_odds):+.3f} log-odds ({BLOCKS[block]})",
+                "models/prior; 0 is the average SNV of the fit",
+            )
+        return
     terms = ", ".join(
         f"{name.removeprefix('prior_')} {row[name]:.3f}"
         for name in ("prior_consequence", "prior_motif", "prior_conservation", "prior_markov",
                      "prior_rarity")
         if row[name] is not None
     )  # fmt: skip
+    scale = (
+        "; rarity left out, brought to the fitted model's scale"
+        if row["prior_source"] == RESCALED
+        else ""
+    )
     yield Statement(
         "prior score",
-        f"{row['prior_score']:.3f} of 1 ({terms}); a transparent ordering, not a probability",
-        f"docs/scorers.md, {len(WEIGHTS)} consequence weights",
+        f"{score} of 1 ({terms}{scale}); a transparent ordering, not a probability",
+        f"docs/scorers.md, {len(WEIGHTS)} consequence weights set by hand",
     )
 
 

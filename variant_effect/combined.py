@@ -69,6 +69,9 @@ LANGUAGE = "language"
 FORM = "cisgraph prior 1"
 MODEL_FILE = "model.json"
 RIDGE = 1.0
+"""Penalty on the squared log-odds of a level."""
+SMOOTHING = 100.0
+"""The same on the step between neighbouring knots, in units of ``RIDGE``."""
 MIN_ROWS = 20
 """A level that fewer training SNVs have gets no value of its own."""
 
@@ -638,7 +641,7 @@ class _Basis:
         if not self.feature.knots:
             return ridge * np.eye(size)
         steps = np.diff(np.eye(size), axis=0)
-        found: Reals = ridge * (steps.T @ steps + 0.01 * np.eye(size))
+        found: Reals = ridge * (SMOOTHING * steps.T @ steps + 0.01 * np.eye(size))
         return found
 
     def term(self, coefficients: Reals) -> Term:

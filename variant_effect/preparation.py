@@ -39,6 +39,7 @@ from variant_effect.language_background import build_background
 from variant_effect.markov import Background, Classify, MarkovModel
 from variant_effect.material import Material
 from variant_effect.scorers.markov import background_class
+from variant_effect.scorers.prior import model_file
 from variant_effect.trained_models import (
     KINDS,
     TrainedModel,
@@ -299,7 +300,8 @@ def _state_of_models(workspace: Path, genome_sha256: str) -> list[str]:
             found.append(model.digest)
             tiles = track_folder(workspace, model.digest, genome_sha256) / TILES_FILE
             found.append(sha256_of(tiles) if tiles.is_file() else "")
-    return found
+    prior = model_file(workspace)
+    return [*found, sha256_of(prior) if prior.is_file() else ""]
 
 
 def classifier(genome: Genome, caller: ConsequenceCaller) -> Classify:

@@ -85,9 +85,9 @@ WEIGHTS: Mapping[str, float] = {
 }
 """Weight of a consequence's most severe term, 0-1."""
 
-SOURCES = (
-    "fitted with language model", "fitted", "hand-set, rescaled", "hand-set",
-)  # fmt: skip
+WITH_LANGUAGE, FITTED = "fitted with language model", "fitted"
+RESCALED, BY_HAND = "hand-set rescaled", "hand-set"
+SOURCES = (WITH_LANGUAGE, FITTED, RESCALED, BY_HAND)
 """What a score may rest on (docs/prior.md)."""
 
 _FADE_BP = 1_000.0
@@ -179,11 +179,11 @@ class PriorScorer:
             for name, values in terms.items()
         }
         score = by_hand * rarity
-        source = np.full(len(alleles), "hand-set", dtype=object)
+        source = np.full(len(alleles), BY_HAND, dtype=object)
         parts = np.full(len(alleles), None, dtype=object)
         if self.fitted is not None:
             score = rescaled(by_hand, self.fitted.hand_set_scale)
-            source[:] = "hand-set, rescaled"
+            source[:] = RESCALED
             rows = np.flatnonzero(snvs(alleles))
             score[rows], parts[rows], source[rows] = self._ask(
                 self.fitted, alleles, rows, consequences, {**before, **out}
@@ -244,7 +244,7 @@ class PriorScorer:
                 )
                 for values in zip(*blocks.values(), strict=True)
             ]
-        return score, parts, np.where(use_language, SOURCES[0], SOURCES[1])
+        return score, parts, np.where(use_language, WITH_LANGUAGE, FITTED)
 
     def _conservation_term(self, before: Mapping[str, pa.Array]) -> np.ndarray:
         values = _numbers(before["conservation"], np.nan)
