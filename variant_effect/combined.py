@@ -75,6 +75,11 @@ SMOOTHING = 100.0
 MIN_ROWS = 20
 """A level that fewer training SNVs have gets no value of its own."""
 
+KINDS = ("changed", "silent", "noncoding")
+"""Of SNVs: the protein changes, it does not, there is none. Some evidence weighs
+differently in each, so it has weights of its own there."""
+SILENT = ("synonymous_variant", "stop_retained_variant", "start_retained_variant")
+
 _LLR_KNOTS = (-6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 _IDENTITY_KNOTS = (0.5, 0.65, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 _PLACE_KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -106,15 +111,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("codon_usage", "substitution", (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)),
     Feature("codon_position", "substitution"),
     Feature("outgroups_aligned", "conservation"),
-    Feature("outgroup_identity_coding", "conservation", _IDENTITY_KNOTS),
-    Feature("outgroup_identity_other", "conservation", _IDENTITY_KNOTS),
+    *(Feature(f"outgroup_identity_{kind}", "conservation", _IDENTITY_KNOTS) for kind in KINDS),
     Feature("outgroups_with_third_base", "conservation", (0.0, 1.0)),
     Feature("track", "conservation", _PLACE_KNOTS),
     Feature("outgroups_with_alt", "polarity"),
-    Feature("markov_llr_coding", "composition", _LLR_KNOTS),
-    Feature("markov_llr_other", "composition", _LLR_KNOTS),
-    Feature("lm_llr_coding", "language", _LLR_KNOTS),
-    Feature("lm_llr_other", "language", _LLR_KNOTS),
+    *(Feature(f"markov_llr_{kind}", "composition", _LLR_KNOTS) for kind in KINDS),
+    *(Feature(f"lm_llr_{kind}", "language", _LLR_KNOTS) for kind in KINDS),
     Feature("lm_percentile", "language", (0.0, 10.0, 50.0, 90.0, 99.0, 100.0)),
     Feature("motif_change", "motif"),
     Feature("motif_delta", "motif", (0.0, 3.0, 6.0, 10.0, 15.0)),
@@ -168,9 +170,8 @@ class Evidence:
     @property
     def has_language(self) -> Flags:
         """Alleles that the language model was asked about, ``(n,)``."""
-        asked: Flags = ~(
-            np.isnan(self.numbers["lm_llr_coding"])
-            & np.isnan(self.numbers["lm_llr_other"])
+        asked: Flags = ~np.all(
+            [np.isnan(self.numbers[f"lm_llr_{kind}"]) for kind in KINDS], axis=0
         )
         return asked
 
@@ -212,17 +213,20 @@ def gather(
 
     def split(name: str, values: Reals) -> dict[str, Reals]:
         return {
-            f"{name}_coding": np.where(is_coding, values, np.nan),
-            f"{name}_other": np.where(is_coding, np.nan, values),
+            f"{name}_{kind}": np.where(of_kind, values, np.nan)
+            for kind, of_kind in kinds.items()
         }
 
     term = np.array([str(t).split("&", 1)[0] for t in consequences.term[rows]], object)
     protein = consequences.protein[rows]
     is_coding = protein != ""
+    is_silent = is_coding & np.isin(term, SILENT)
+    kinds = dict(
+        zip(KINDS, (is_coding & ~is_silent, is_silent, ~is_coding), strict=True)
+    )
     old, new = amino_acids_of(pa.array(protein, pa.string()))
     codon, to_codon = codons_of(text("codons"))
     position = changed_position(codon, to_codon)
-    is_silent = term == "synonymous_variant"
     usage_change = look_up(usage[None, :] - usage[:, None], codon, to_codon)
     aligned, identity, third, with_alt = _outgroups(relatives, alleles, rows)
     change = text("motif_change")
@@ -232,7 +236,7 @@ def gather(
             "term": term,
             "codon_position": np.array([None, "1", "2", "3"], object)[position],
             "outgroups_aligned": aligned,
-            "outgroups_with_alt": with_alt,
+            "outgroups_with_alt": _named(with_alt, kinds),
             "motif_change": _or_else(change, "none", motif_known),
             "in_element": _yes_or_no(number("cre_n")),
             "chromatin_state": _objects(text("chromatin_state")),
@@ -325,6 +329,15 @@ def _share_as_text(part: Places, whole: Places) -> Texts:
     found: Texts = np.select(
         [part == 0, part == whole], ["none", "all"], default="some"
     ).astype(object)
+    return found
+
+
+def _named(values: Texts, kinds: Mapping[str, Flags]) -> Texts:
+    """``all`` becomes ``all, silent``; ``none`` stays, so that it does not tell the kind."""
+    found = values.copy()
+    for kind, of_kind in kinds.items():
+        for value in ("some", "all"):
+            found[of_kind & (values == value)] = f"{value}, {kind}"
     return found
 
 
