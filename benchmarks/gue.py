@@ -93,10 +93,10 @@ def fit_cnn(task: Task, seed: int) -> Predictor:
     return fit_network(SmallCNN(generator), task, generator, Schedule(epochs=epochs))
 
 
-def language_fits(language: LanguageModel, device: str) -> dict[str, Fit]:
+def language_fits(language: LanguageModel, device: str, epochs: int) -> dict[str, Fit]:
     """Return what uses the language model or its architecture."""
     read = language_features(language.network, device=device)
-    schedule = Schedule(epochs=3, batch=32, rate=1e-3, body_rate=5e-4)
+    schedule = Schedule(epochs=epochs, batch=32, rate=5e-3, body_rate=1e-3)
     known: dict[str, NDArray[np.float64]] = {}
 
     def own(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -198,6 +198,7 @@ def main() -> None:
         "--frozen-rows", type=int, default=8_000,
         help="training sequences of the ridge on the language model",
     )  # fmt: skip
+    parser.add_argument("--finetune-epochs", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
@@ -214,13 +215,14 @@ def main() -> None:
     language = None
     if arguments.language:
         language = load_language_model(arguments.language, arguments.device)
-        fits |= language_fits(language, arguments.device)
+        fits |= language_fits(language, arguments.device, arguments.finetune_epochs)
     arguments.done.mkdir(parents=True, exist_ok=True)
     peers = read_peers(arguments.data / PEERS)
     result: dict[str, Any] = {
         "what": "GUE tasks, MCC and AUROC on test",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(), "quick": arguments.quick, "seeds": n_seeds,
+        "finetune_epochs": arguments.finetune_epochs,
         "language": language and {"name": language.name, "digest": language.digest},
         "peers": "zero-shot AUC of embeddings as published, Nat Commun 2025 "
         "(s41467-025-65823-8); that its rows are these test rows is not verified",
@@ -256,6 +258,8 @@ def main() -> None:
                 tag = [name.replace("/", "_"), model, str(seed), str(len(own.train))]
                 if language and model.startswith("language"):
                     tag.append(language.digest[:8])
+                if model in ("language_finetuned", "language_random"):
+                    tag.append(f"{arguments.finetune_epochs}epochs")
                 scores, spent = kept_scores(
                     arguments.done, "-".join(tag),
                     lambda fit=fit, own=own, seed=seed: fit(own, seed), own,

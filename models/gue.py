@@ -310,13 +310,15 @@ class LanguageClassifier(nn.Module):
     def __init__(self, network: LanguageNetwork) -> None:
         super().__init__()
         self.network = network
+        # Pretrained features are of any size; the head's learning rate is of one.
+        self.norm = nn.LayerNorm(2 * network.config.head)
         self.out = nn.Linear(2 * network.config.head, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return logits ``(batch,)`` of codes ``(batch, length)``."""
-        logits: Tensor = self.out(pooled(self.network, codes))
+        logits: Tensor = self.out(self.norm(pooled(self.network, codes)))
         return logits.squeeze(1)
 
 
