@@ -33,6 +33,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -136,13 +137,6 @@ class Rows:
     families: NDArray[np.intp]
     published: Split
 
-    def measured(self, condition: str) -> NDArray[np.float64]:
-        """Return the values of a condition, ``(n,)``; NaN where there is none."""
-        column: NDArray[np.float64] = self.all.values.T[
-            self.all.column(condition)
-        ].astype(np.float64)
-        return column
-
     @property
     def trained(self) -> Promoters:
         """The same rows without the two test conditions."""
@@ -158,6 +152,7 @@ class Rows:
         return free
 
 
+@cache
 def load_rows(data: Path, work: Path) -> Rows:
     """Read the table; clusters are computed once and kept."""
     table = read_promoters(
@@ -378,9 +373,7 @@ def report(
         )
         entry["conditions"] = {}
         for target, head in targets.items():
-            measured = rows.all.values[split.test, rows.all.column(target)].astype(
-                float
-            )
+            measured = rows.all.of(target)[split.test]
             keep = ~np.isnan(measured)
             columns = {
                 model: [r["test"][:, trained.column(head)] for r in results]
@@ -421,7 +414,7 @@ def stand_in_rule(
         predicted = np.mean([r["validation"] for r in results], axis=0)
         out[model] = {
             target: {
-                head: round(_r2(predicted[:, i], rows.measured(target)[check]), 4)
+                head: round(_r2(predicted[:, i], rows.all.of(target)[check]), 4)
                 for i, head in enumerate(heads)
             }
             for target in heads
@@ -445,7 +438,7 @@ def noise_ceiling(rows: Rows) -> dict[str, Any]:
     }  # fmt: skip
     out: dict[str, Any] = {}
     for name, (a, b) in pairs.items():
-        x, y = rows.measured(a), rows.measured(b)
+        x, y = rows.all.of(a), rows.all.of(b)
         known = ~np.isnan(x) & ~np.isnan(y)
         boot = cluster_bootstrap(
             {"x": x[known]}, y[known], rows.clusters[known],

@@ -77,6 +77,7 @@ class KmerRidge:
     )
     _scale: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     _weights: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    _intercept: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     _standardisation: Standardisation | None = None
 
     @property
@@ -100,12 +101,19 @@ class KmerRidge:
         self._standardisation = standard
         z, check_z = standard.to_z(train.values), standard.to_z(check.values)
         self._weights = np.zeros((features.shape[1], len(train.conditions)))
+        self._intercept = np.zeros(len(train.conditions))
         for i, condition in enumerate(train.conditions):
             known, checked = ~np.isnan(z[:, i]), ~np.isnan(check_z[:, i])
-            weights = solve_ridge(features[known], z[known, i], PENALTIES)
-            error = check_features[checked] @ weights - check_z[checked, i][:, None]
+            # An intercept: rows that lack the condition shift the mean of the features.
+            middle, level = features[known].mean(axis=0), z[known, i].mean()
+            weights = solve_ridge(
+                features[known] - middle, z[known, i] - level, PENALTIES
+            )
+            fitted = (check_features[checked] - middle) @ weights + level
+            error = fitted - check_z[checked, i][:, None]
             best = int(np.argmin((error**2).mean(axis=0))) if checked.any() else -1
             self._weights[:, i] = weights[:, best]
+            self._intercept[i] = level - middle @ weights[:, best]
             self.penalty[condition] = PENALTIES[best]
 
     def predict(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -116,5 +124,5 @@ class KmerRidge:
             features = self.features(codes[start : start + _CHUNK])
             out[start : start + _CHUNK] = (
                 (features - self._centre) / self._scale
-            ) @ self._weights
+            ) @ self._weights + self._intercept
         return self._standardisation.from_z(out)

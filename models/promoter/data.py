@@ -73,7 +73,7 @@ class Promoters:
     @property
     def length_bp(self) -> int:
         """Bases of each promoter."""
-        return self.codes.shape[1]
+        return int(self.codes.shape[1])
 
     def take(self, rows: NDArray[np.intp]) -> "Promoters":
         """Return some rows, in the order given."""
@@ -90,9 +90,9 @@ class Promoters:
             tuple(names), self.changes,
         )  # fmt: skip
 
-    def measured(self, columns: Sequence[int]) -> NDArray[np.bool_]:
-        """Return which values of some columns there are, ``(n, len(columns))``."""
-        return ~np.isnan(self.values[:, columns])
+    def of(self, condition: str) -> NDArray[np.float64]:
+        """Return the values of a condition, ``(n,)``; NaN where not measured."""
+        return self.values[:, self.column(condition)].astype(np.float64)
 
     def column(self, condition: str) -> int:
         """Return the column of a condition.

@@ -262,7 +262,7 @@ class _Run:
                         outputs.species, self.labels[rows]
                     )
                 self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
                 self.optimizer.step()
         return total / n_batches
