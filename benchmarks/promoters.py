@@ -425,9 +425,8 @@ def stand_in_rule(
 def noise_ceiling(rows: Rows) -> dict[str, Any]:
     """Return r² between conditions on promoters measured in both.
 
-    Between replicates of one condition this is what a perfect model would reach against
-    one of them; between a test condition and its stand-in, what a perfect model of the
-    stand-in would.
+    Both measurements are noisy. Of two replicates with one reliability, a model without
+    noise would reach the square root of their r² against either.
     """
     pairs = {
         "leaf_no_enh_dark against leaf_no_enh_light": (
