@@ -57,6 +57,7 @@ from variant_effect.combined import (
     cross_fit,
     fit_additive,
     folds_of,
+    left_out_log_odds,
     reliability,
 )
 from variant_effect.preparation import prepare
@@ -191,9 +192,10 @@ def measure(compared: Comparison, blocks: Sequence[str]) -> dict[str, Any]:
     sample, evidence = compared.sample, compared.sample.evidence
 
     def left_out(chosen: Sequence[str]) -> Reals:
-        return cross_fit(evidence, sample.simulated, compared.fold, chosen).left_out
+        return left_out_log_odds(evidence, sample.simulated, compared.fold, chosen)
 
-    scores: dict[str, Reals] = {"combined": left_out(blocks)}
+    whole = cross_fit(evidence, sample.simulated, sample.contig, sample.start, blocks)
+    scores: dict[str, Reals] = {"combined": whole.left_out}
     scores |= single_scores(evidence, sample.by_hand)
     for name in blocks:
         scores[f"{name}_alone"] = left_out([name])

@@ -648,13 +648,13 @@ class _Basis:
         centred: Reals = np.where(known[:, None], columns - self.means, 0.0)
         return centred
 
-    def penalty(self, ridge: float) -> Reals:
+    def penalty(self) -> Reals:
         """Draw levels to the average, and neighbouring knots to each other."""
         size = len(self.means)
         if not self.feature.knots:
-            return ridge * np.eye(size)
+            return RIDGE * np.eye(size)
         steps = np.diff(np.eye(size), axis=0)
-        found: Reals = ridge * (SMOOTHING * steps.T @ steps + 0.01 * np.eye(size))
+        found: Reals = RIDGE * (SMOOTHING * steps.T @ steps + 0.01 * np.eye(size))
         return found
 
     def term(self, coefficients: Reals) -> Term:
@@ -678,8 +678,6 @@ def fit_additive(
     evidence: Evidence,
     simulated: Flags,
     blocks: Sequence[str] = tuple(BLOCKS),
-    *,
-    ridge: float = RIDGE,
 ) -> Additive:
     """Fit by penalised maximum likelihood (Newton's method), both classes weighing alike.
 
@@ -708,7 +706,7 @@ def fit_additive(
     penalty = np.zeros((x.shape[1], x.shape[1]))
     ends = np.cumsum([1, *(len(basis.means) for basis in bases)])
     for basis, low, high in zip(bases, ends[:-1], ends[1:], strict=True):
-        penalty[low:high, low:high] = basis.penalty(ridge)
+        penalty[low:high, low:high] = basis.penalty()
     beta = _newton(x, simulated.astype(np.float64), weights, penalty)
     terms = {
         basis.feature.name: basis.term(beta[low:high])
@@ -795,36 +793,47 @@ class Fitted:
     calibration: tuple[float, float]
 
 
-def cross_fit(
+def left_out_log_odds(
     evidence: Evidence,
     simulated: Flags,
     fold: Places,
     blocks: Sequence[str] = tuple(BLOCKS),
-    *,
-    ridge: float = RIDGE,
-) -> Fitted:
-    """Fit with each fold left out in turn, calibrate on what was left out, fit on all.
+) -> Reals:
+    """Return each SNV's log-odds from a model fitted on the other folds, ``(n,)``."""
+    found = np.zeros(len(fold))
+    for k in np.unique(fold).tolist():
+        out = fold == k
+        model = fit_additive(evidence.take(~out), simulated[~out], blocks)
+        found[out] = model.log_odds(evidence.take(out))
+    return found
 
-    With two folds, a fold is calibrated on what its own model says of the SNVs that it
-    was fitted on, for there is nothing else that saw neither.
+
+def cross_fit(
+    evidence: Evidence,
+    simulated: Flags,
+    contig: Texts,
+    start: Places,
+    blocks: Sequence[str] = tuple(BLOCKS),
+) -> Fitted:
+    """Fit and calibrate with each of ``folds_of`` left out in turn, then on all.
+
+    A fold's calibration is fitted on log-odds that were left out in turn among the other
+    folds alone, so nothing of a fold is in what is said of it.
     """
-    names = np.unique(fold)
-    raw = np.zeros(len(fold))
-    models: dict[int, Additive] = {}
-    for k in names.tolist():
-        out = fold == k
-        models[k] = fit_additive(
-            evidence.take(~out), simulated[~out], blocks, ridge=ridge
-        )
-        raw[out] = models[k].log_odds(evidence.take(out))
-    left_out = np.zeros(len(fold))
-    for k in names.tolist():
-        out = fold == k
-        rest = raw[~out] if len(names) > 2 else models[k].log_odds(evidence.take(~out))
-        intercept, slope = calibrate(rest, simulated[~out])
+    fold = folds_of(contig, start)
+    raw, left_out = np.zeros((2, len(fold)))
+    for k in np.unique(fold).tolist():
+        out, rest = fold == k, fold != k
+        model = fit_additive(evidence.take(rest), simulated[rest], blocks)
+        raw[out] = model.log_odds(evidence.take(out))
+        inner = left_out_log_odds(
+            evidence.take(rest), simulated[rest],
+            folds_of(contig[rest], start[rest], 2), blocks,
+        )  # fmt: skip
+        intercept, slope = calibrate(inner, simulated[rest])
         left_out[out] = intercept + slope * raw[out]
     calibration = calibrate(raw, simulated)
-    whole = fit_additive(evidence, simulated, blocks, ridge=ridge)
+    whole = fit_additive(evidence, simulated, blocks)
     return Fitted(whole.scaled(*calibration), left_out, calibration)
 
 

@@ -52,6 +52,7 @@ from variant_effect.combined import (
     cross_fit,
     folds_of,
     gather,
+    left_out_log_odds,
     reliability,
 )
 from variant_effect.hgvs import describe
@@ -457,7 +458,7 @@ def fit_prior(
     sample = read_sample(table, prepared, on_progress=on_progress)
     on_progress(len(table), "fitting")
     general = cross_fit(
-        sample.evidence, sample.simulated, folds_of(sample.contig, sample.start),
+        sample.evidence, sample.simulated, sample.contig, sample.start,
         [block for block in BLOCKS if block != LANGUAGE],
     )  # fmt: skip
     figures = {"without_language": figures_of(sample, general)}
@@ -467,7 +468,7 @@ def fit_prior(
     if not note:
         part = sample.take(honest)
         with_language = cross_fit(
-            part.evidence, part.simulated, folds_of(part.contig, part.start)
+            part.evidence, part.simulated, part.contig, part.start
         )
         figures["with_language_on_held_out"] = figures_of(part, with_language)
     fitted = Combined(
@@ -537,7 +538,7 @@ def figures_of(sample: Sample, fitted: Fitted) -> dict[str, Any]:
     fold = folds_of(sample.contig, sample.start)
 
     def left_out(chosen: Sequence[str]) -> NDArray[np.float64]:
-        return cross_fit(sample.evidence, simulated, fold, chosen).left_out
+        return left_out_log_odds(sample.evidence, simulated, fold, chosen)
 
     def rounded(score: NDArray[np.float64]) -> float:
         return round(auroc(score, simulated), 4)
