@@ -85,7 +85,8 @@ WORKING = [
     ("grover", "lora"), ("grover", "prefix"), ("grover", "prompt"), ("grover", "full"),
     ("grover", "none"), ("nucleotide_transformer", "lora"),
     ("nucleotide_transformer", "prompt"), ("causal_transformer", "lora"),
-    ("causal_transformer", "prefix"), ("hyena", "lora"), ("caduceus", "full"),
+    ("causal_transformer", "prefix"),
+    ("causal_transformer", "prompt"), ("hyena", "lora"), ("caduceus", "full"),
     ("dnabert2", "lora"), ("ours", "lora"), ("ours", "full"), ("ours", "none"),
 ]  # fmt: skip
 
