@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+import transformers
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from data_registry.console import log
@@ -164,17 +170,21 @@ def read_folder(path: Path) -> ModelFolder:
             remedy="Download model.safetensors beside config.json",
         )
     for file in weights:
-        with file.open("rb") as opened:
-            if opened.read(len(_LFS)) == _LFS:
-                raise MalformedFileError(
-                    file,
-                    "is a Git LFS pointer, not the weights",
-                    remedy="Fetch the file itself: git lfs pull",
-                )
+        _refuse_pointer(file)
     code = tuple(sorted(path.glob("*.py"))) if config.get("auto_map") else ()
     digested = [config_file, *weights, *code, *_tokenizer_files(path)]
     text = "".join(f"{file.name} {sha256_of(file)}\n" for file in digested)
     return ModelFolder(path, config, code, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _refuse_pointer(file: Path) -> None:
+    with file.open("rb") as opened:
+        if opened.read(len(_LFS)) == _LFS:
+            raise MalformedFileError(
+                file,
+                "is a Git LFS pointer, not the weights",
+                remedy="Fetch the file itself: git lfs pull",
+            )
 
 
 def _tokenizer_files(path: Path) -> list[Path]:
@@ -215,34 +225,26 @@ def load_network(
         The weights are not those of the architecture.
     """
     folder.require_code(allowed=allow_remote_code)
+    read = _load_own_code if folder.code and allow_remote_code else _load_known
     try:
         with quiet_transformers():
-            network, found = auto_class.from_pretrained(
-                folder.path,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=allow_remote_code,
-                output_loading_info=True,
-                dtype=torch.float32,
-            )
+            network, missing, wrong = read(folder, auto_class)
     except ImportError as error:
         raise MissingOptionalError(
             f"{folder.path}: the model's own code needs a package that is not "
             f"installed: {error}"
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
+    except Exception as error:
+        # Code of a folder may raise anything; mostly it is older than the library.
+        lines = str(error).strip().splitlines() or [""]
+        written_for = folder.config.get("transformers_version", "an unstated version")
         raise InputError(
-            f"{folder.path} cannot be loaded as {auto_class.__name__} "
-            f"(model_type {folder.model_type!r}): {first}"
+            f"{folder.path} cannot be loaded as {auto_class.__name__} (model_type "
+            f"{folder.model_type!r}): {type(error).__name__}: {lines[0]}. The files are "
+            f"of transformers {written_for}, installed is {transformers.__version__}"
         ) from error
     # A wrong class loads without complaint and starts from random weights.
-    missing = sorted(
-        name
-        for name in found["missing_keys"]
-        if not any(head in name for head in UNUSED_HEADS)
-    )
-    wrong = sorted(str(each) for each in found["mismatched_keys"])
+    missing = [n for n in missing if not any(head in n for head in UNUSED_HEADS)]
     if missing or wrong:
         named = (missing or wrong)[0]
         raise MalformedFileError(
@@ -252,8 +254,55 @@ def load_network(
             remedy="The weights are of another architecture: if config.json lists "
             "auto_map, its code is needed; otherwise download the model again",
         )
-    loaded: PreTrainedModel = network.eval().to(device)
-    return loaded
+    module: nn.Module = network
+    module.train(mode=False).to(device)
+    return network
+
+
+def _load_known(
+    folder: ModelFolder,
+    auto_class: Any,  # noqa: ANN401
+) -> tuple[PreTrainedModel, list[str], list[str]]:
+    """Load an architecture of the library; return names missing and of another shape."""
+    network, found = auto_class.from_pretrained(
+        folder.path,
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
+        dtype=torch.float32,
+    )
+    wrong = sorted(str(each) for each in found["mismatched_keys"])
+    return network, sorted(found["missing_keys"]), wrong
+
+
+def _load_own_code(
+    folder: ModelFolder,
+    auto_class: Any,  # noqa: ANN401
+) -> tuple[PreTrainedModel, list[str], list[str]]:
+    """Build a network by the folder's code, then fill it.
+
+    The library would build it without memory and fill in only what the file holds; what
+    such code computes on building (ALiBi slopes, position tables) would be left empty.
+    """
+    config = AutoConfig.from_pretrained(
+        folder.path, local_files_only=True, trust_remote_code=True
+    )
+    # The auto class finds the folder's code by this name.
+    config._name_or_path = str(folder.path)  # noqa: SLF001
+    network = auto_class.from_config(config, trust_remote_code=True).float()
+    given: dict[str, Tensor] = {}
+    for file in sorted(folder.path.glob("*.safetensors")):
+        given |= load_file(file)
+    own = network.state_dict()
+    wrong = sorted(n for n in given if n in own and own[n].shape != given[n].shape)
+    fitting = {n: value for n, value in given.items() if n not in wrong}
+    absent = network.load_state_dict(fitting, strict=False).missing_keys
+    network.tie_weights()
+    # Of weights that share memory the file holds one.
+    own = network.state_dict()
+    filled = {own[name].data_ptr() for name in fitting if name in own}
+    missing = [n for n in absent if n not in wrong and own[n].data_ptr() not in filled]
+    return network, sorted(missing), wrong
 
 
 def load_tokenizer(
@@ -363,6 +412,7 @@ def convert_pickled(path: Path) -> Path:
         )
     tensors: dict[str, Tensor] = {}
     for file in files:
+        _refuse_pointer(file)
         try:
             part = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:

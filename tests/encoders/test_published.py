@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import transformers.dynamic_module_utils as dynamic_modules
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 from typer.testing import CliRunner
 
@@ -128,10 +129,12 @@ def test_the_laws_notice_a_model_that_breaks_them(rng):
 
 
 def raw(folder, auto):
+    """Network and tokenizer; the network of our loading where it brings its own code."""
     with quiet_transformers():
-        network = auto.from_pretrained(folder, trust_remote_code=True).eval()
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-    return network, tokenizer
+        if folder.name in WITH_CODE:
+            return open_model(folder, allow_remote_code=True).network, tokenizer
+        return auto.from_pretrained(folder).eval(), tokenizer
 
 
 @torch.inference_mode()
@@ -350,6 +353,29 @@ def test_code_in_the_folder_runs_only_when_allowed(folders, name):
 def test_allowed_code_is_announced(folders, capsys):
     load(folders, "hyena")
     assert "running code that came with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_own_code_is_filled_with_the_files_weights(folders, name):
+    # What the code computes on building (ALiBi slopes) is in no file: it must be there.
+    network = open_model(folders[name], allow_remote_code=True).network
+    given = load_file(folders[name] / "model.safetensors")
+    own = network.state_dict()
+    assert set(given) <= set(own)
+    for key, value in given.items():
+        torch.testing.assert_close(own[key], value)
+    if name == "dnabert2":
+        assert float(network.bert.slope) == 0.5
+
+
+def test_code_that_fails_names_the_versions(tmp_path, folders):
+    folder = shutil.copytree(folders["dnabert2"], tmp_path / "m")
+    code = folder / "modeling_tiny.py"
+    code.write_text(
+        code.read_text().replace("self.post_init()", "config.no_such_thing")
+    )
+    with pytest.raises(InputError, match=r"no_such_thing.*installed is"):
+        load_published(folder, allow_remote_code=True)
 
 
 def test_code_of_another_repository(tmp_path, folders):

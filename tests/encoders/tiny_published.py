@@ -257,12 +257,14 @@ class TinyMosaicModel(TinyPre):
         self.gated_layers = nn.Linear(n, 2 * n, bias=False)
         self.wo = nn.Linear(n, n)
         self.norm = nn.LayerNorm(n)
+        # as the published code: computed on building, in no file
+        self.slope = torch.tensor([0.5]).to("cpu")
         self.post_init()
     def forward(self, input_ids, token_type_ids=None, attention_mask=None, **kw):
         x = self.word_embeddings(input_ids)
         q, k, v = self.Wqkv(x).chunk(3, -1)
         place = torch.arange(x.shape[1], device=x.device)
-        alibi = -0.5 * (place[:, None] - place[None]).abs()
+        alibi = -self.slope * (place[:, None] - place[None]).abs()
         weight = (q @ k.transpose(1, 2) / x.shape[-1] ** 0.5 + alibi).softmax(-1)
         x = self.norm(x + weight @ v)
         value, gate = self.gated_layers(x).chunk(2, -1)
