@@ -27,6 +27,7 @@ Splits
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections import defaultdict
@@ -77,7 +78,7 @@ OURS = "ours"
 
 HYBRID = {
     "width": 96, "stem_width": 128, "patch_bp": 5, "ssd_head": 48, "ssd_chunk": 34,
-    "dropout": 0.1,
+    "dropout": 0.1, "by_position": 32,
 }  # fmt: skip
 NETWORKS = {
     "Jores CNN": NetworkSettings("jores", {"filters": 64}),
@@ -91,7 +92,7 @@ NETWORKS = {
     ),
     OURS: NetworkSettings("hybrid", {**HYBRID, "n_attention": 1, "n_ssd": 1}),
 }
-LEARNING_RATE = {"jores": 1e-3, "deepstarr": 1e-3, "gated": 3e-3, "hybrid": 3e-3}
+LEARNING_RATE = {"jores": 3e-3, "deepstarr": 3e-3, "gated": 3e-3, "hybrid": 3e-3}
 """The better of 0.001 and 0.003 for each kind: validation rows, 6,000 to learn from."""
 RIDGES = {"GC ridge": 0, "4-mer ridge": 4, "6-mer ridge": 6}
 MODELS = (*RIDGES, *NETWORKS)
@@ -120,9 +121,35 @@ class Task:
         return Path(self.work) / self.split / name
 
     @property
+    def fitting(self) -> TrainingSettings:
+        """Settings of its own: the network's rate, no species head for a new species."""
+        settings = self.training
+        if self.model in NETWORKS:
+            rate = LEARNING_RATE[NETWORKS[self.model].kind]
+            settings = replace(settings, learning_rate=rate)
+        if self.split.startswith("species"):
+            settings = replace(settings, species_weight=0.0)
+        return settings
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What its result depends on, as ``result.json`` keeps it."""
+        rows = None if self.split.startswith(("published", "curve")) else self.rows
+        if self.model in RIDGES:
+            return {"rows": rows, "k": RIDGES[self.model]}
+        about = {
+            "rows": rows, "network": asdict(NETWORKS[self.model]),
+            "training": asdict(self.fitting),
+        }  # fmt: skip
+        return json.loads(json.dumps(about))  # type: ignore[no-any-return]
+
+    @property
     def done(self) -> bool:
-        """Whether its result is there."""
-        return (self.folder / "result.json").is_file()
+        """Whether its result is there, of these settings."""
+        path = self.folder / "result.json"
+        if not path.is_file():
+            return False
+        return bool(json.loads(path.read_text("utf-8")).get("about") == self.about)
 
 
 # -- rows ------------------------------------------------------------------------------
@@ -209,18 +236,19 @@ def run(task: Task) -> dict[str, Any]:
     rows = load_rows(Path(task.data), Path(task.work))
     split = make_split(task.split, rows, task.rows)
     table = rows.trained
+    mark = task.folder / "about.json"
+    text = json.dumps(task.about, indent=1)
+    if task.folder.is_dir() and (not mark.is_file() or mark.read_text("utf-8") != text):
+        shutil.rmtree(task.folder)  # a run of other settings
     task.folder.mkdir(parents=True, exist_ok=True)
-    training = task.training
-    if task.model in NETWORKS:
-        rate = LEARNING_RATE[NETWORKS[task.model].kind]
-        training = replace(training, learning_rate=rate)
-    if task.split.startswith("species"):
-        training = replace(training, species_weight=0.0)
+    mark.write_text(text, encoding="utf-8")
     model: KmerRidge | NetworkModel
     if task.model in RIDGES:
         model = KmerRidge(RIDGES[task.model])
     else:
-        model = NetworkModel(task.model, NETWORKS[task.model], training, task.folder)
+        model = NetworkModel(
+            task.model, NETWORKS[task.model], task.fitting, task.folder
+        )
     began, cpu = time.perf_counter(), time.process_time()
     model.fit(table, split, seed=task.seed)
     fitted, fitted_cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -229,7 +257,7 @@ def run(task: Task) -> dict[str, Any]:
         task.folder / "validation.npy", model.predict(table.codes[split.validation])
     )
     result: dict[str, Any] = {
-        "split": task.split, "model": task.model, "seed": task.seed,
+        "split": task.split, "model": task.model, "seed": task.seed, "about": task.about,
         "n_train": len(split.train), "n_validation": len(split.validation),
         "n_test": len(split.test), "left_out": dict(split.left_out),
         "seconds": round(fitted, 1), "cpu_seconds": round(fitted_cpu, 1),
@@ -239,8 +267,7 @@ def run(task: Task) -> dict[str, Any]:
         seconds = [h["seconds"] for h in model.history]
         result |= {
             "parameters": sum(p.numel() for p in model.network.parameters()),
-            "epochs": len(model.history), "training": asdict(training),
-            "network": asdict(model.network_settings),
+            "epochs": len(model.history),
             "seconds_per_epoch": round(float(np.median(seconds)), 2),
             "seconds": round(sum(seconds), 1),
             "validation_r": max(h["validation_r"] for h in model.history),

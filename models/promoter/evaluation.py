@@ -17,7 +17,8 @@ class Scores:
     Parameters
     ----------
     pearson_r2
-        Squared correlation: what the promoter literature calls R². A constant shift or
+        Squared correlation, with the sign of r: what the promoter literature calls R².
+        A constant shift or
         scale costs nothing.
     spearman
         Correlation of ranks.

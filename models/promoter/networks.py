@@ -204,21 +204,46 @@ class PromoterNetwork(nn.Module):
 
 
 class Hybrid(nn.Module):
-    """Our encoder (``encoders.hybrid``), by its pooled vector.
+    """Our encoder (``encoders.hybrid``): its pooled vector, and a reading by position.
 
-    Settings are those of ``HybridConfig``; any length is read.
+    Parameters
+    ----------
+    by_position
+        Channels that each token gives to a dense layer with weights of its own for every
+        position, as the convolutional networks above have; 0 leaves pooling alone. Only
+        elements that all stand alike to their transcription start profit.
+    hidden
+        Width of that layer.
+    settings
+        Those of ``HybridConfig``.
     """
 
-    def __init__(self, length_bp: int, **settings: Any) -> None:  # noqa: ANN401, ARG002
+    def __init__(
+        self, length_bp: int, *, by_position: int = 0, hidden: int = 64,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:  # fmt: skip
         super().__init__()
         config = HybridConfig(**settings)
-        self.width = config.width
         self.encoder = HybridEncoder(config)
+        self.width = config.width
+        self.narrow = self.dense = None
+        if by_position:
+            n_tokens = -(-length_bp // config.patch_bp)
+            self.narrow = nn.Linear(config.width, by_position)
+            self.dense = nn.Sequential(
+                nn.Linear(n_tokens * by_position, hidden),
+                nn.BatchNorm1d(hidden),
+                nn.ReLU(),
+            )
+            self.width += hidden
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return ``(batch, width)``."""
-        pooled: Tensor = self.encoder(codes)[0]
-        return pooled
+        pooled: Tensor
+        pooled, tokens = self.encoder(codes)
+        if self.narrow is None or self.dense is None:
+            return pooled
+        return torch.cat([pooled, self.dense(self.narrow(tokens).flatten(1))], dim=-1)
 
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {

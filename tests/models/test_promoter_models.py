@@ -37,11 +37,11 @@ from models.promoter.training import (  # noqa: E402
     predict_z,
 )
 
-SMALL = {
+SMALL: dict[str, dict[str, float]] = {
     "jores": {"filters": 4, "hidden": 8}, "deepstarr": {},
     "gated": {"width": 8, "n_heads": 2, "n_attention": 1, "n_gated": 1},
     "hybrid": {"width": 16, "stem_width": 8, "heads": 2, "n_attention": 1, "n_ssd": 1,
-               "ssd_state": 4, "ssd_head": 8, "ssd_chunk": 8},
+               "ssd_state": 4, "ssd_head": 8, "ssd_chunk": 8, "by_position": 4},
 }  # fmt: skip
 FAST = TrainingSettings(epochs=3, batch_size=32, learning_rate=5e-3, bf16=False)
 
