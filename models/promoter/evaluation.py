@@ -18,8 +18,7 @@ class Scores:
     ----------
     pearson_r2
         Squared correlation, with the sign of r: what the promoter literature calls R².
-        A constant shift or
-        scale costs nothing.
+        A constant shift or scale costs nothing.
     spearman
         Correlation of ranks.
     r2
