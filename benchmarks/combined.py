@@ -43,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.machine import describe_machine
 from benchmarks.observed_variants import PANEL, RECIPE, WINDOW_BP, Variants, build
+from data_registry.coordinates import Region
 from data_registry.errors import PlatformError
 from data_registry.recipes import read_recipe, register_source
 from data_registry.relatives import Registered, align_relatives
@@ -60,6 +61,7 @@ from variant_effect.combined import (
     left_out_log_odds,
     reliability,
 )
+from variant_effect.precompute import precompute
 from variant_effect.preparation import prepare
 from variant_effect.prior_training import (
     Recipe,
@@ -68,7 +70,7 @@ from variant_effect.prior_training import (
     language_of,
     read_sample,
 )
-from variant_effect.trained_models import add_model
+from variant_effect.trained_models import TrainedModel, add_model, open_language
 
 OUTGROUPS = ("CBS432", "UFRJ50816", "UWOPS919171")
 SPECIES = "S. cerevisiae"
@@ -128,6 +130,14 @@ def make_workspace(data: Path, folder: Path, outgroups: Sequence[str]) -> None:
             )  # fmt: skip
         registered = Registered.of(store)
     align_relatives(registered)
+
+
+def look_ahead(folder: Path, model: TrainedModel, contigs: Sequence[str]) -> None:
+    """Score all changes of the contigs once; scoring looks them up from then on."""
+    with open_store(folder) as store:
+        precompute(
+            store, model, open_language(model), [Region(name) for name in contigs]
+        )
 
 
 def as_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -283,8 +293,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     tell(f"observed and simulated SNVs of {', '.join(contigs)}")
     variants = build(data, work, contigs)
     frame = thin(variants, rng)
+    if model is not None:
+        tell("all changes of these contigs, with the language model")
+        look_ahead(folder, model, contigs)
     tell(f"evidence on {len(frame):,} SNVs")
-    whole = read_sample(as_table(frame), prepared)
+    whole = read_sample(as_table(frame), prepared, language_contigs=contigs)
     blocks = [
         name for name in BLOCKS
         if name != LANGUAGE or bool(whole.evidence.has_language.any())

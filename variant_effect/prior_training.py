@@ -20,7 +20,7 @@ What could leak, and what is done about it:
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -339,6 +339,7 @@ def read_sample(
     table: pd.DataFrame,
     prepared: Prepared,
     *,
+    language_contigs: Collection[str] = (),
     on_progress: Callable[[int, str], None] = lambda _n, _note: None,
 ) -> Sample:
     """Ask the scorers about SNVs.
@@ -347,6 +348,8 @@ def read_sample(
     ----------
     table
         As ``draw`` returns it: ``contig start ref alt simulated``, contigs together.
+    language_contigs
+        Where to ask the language model; elsewhere its evidence is empty.
 
     Raises
     ------
@@ -362,7 +365,8 @@ def read_sample(
         done = 0
         for chunk in _chunks(table):
             alleles = _alleles_of(chunk, engine)
-            columns, terms = _ask(engine, prior, alleles)
+            asked = chunk["contig"].iloc[0] in language_contigs
+            columns, terms = _ask(engine, prior, alleles, language=asked)
             evidence = gather(
                 alleles, np.arange(len(alleles)), columns[0], columns[1],
                 usage=usage, relatives=relatives,
@@ -410,7 +414,7 @@ def _alleles_of(chunk: pd.DataFrame, engine: Engine) -> AlleleTable:
 
 
 def _ask(
-    engine: Engine, prior: PriorScorer, alleles: AlleleTable
+    engine: Engine, prior: PriorScorer, alleles: AlleleTable, *, language: bool
 ) -> tuple[tuple[Any, dict[str, pa.Array]], dict[str, NDArray[np.float64]]]:
     """Return consequences, the columns the model reads, and the hand-set terms."""
     consequences = engine.material.caller.call(alleles)
@@ -422,7 +426,7 @@ def _ask(
         codon_tables=engine.prepared.codon_tables,
     )  # fmt: skip
     for scorer in engine.scorers:
-        if scorer.name in READ:
+        if scorer.name in READ and (language or scorer.name != LANGUAGE):
             columns |= scorer.score(alleles, consequences, columns, engine.connection)
     # The panel's frequencies are what is learned from.
     columns["panel_max_af"] = pa.nulls(len(alleles), pa.float32())
@@ -455,14 +459,16 @@ def fit_prior(
     table, counts = draw(store.connection, genome, recipe)
     language, held_out = language_of(prepared)
     usage = codon_usage(store.connection, genome)
-    sample = read_sample(table, prepared, on_progress=on_progress)
+    sample = read_sample(
+        table, prepared, language_contigs=held_out, on_progress=on_progress
+    )
     on_progress(len(table), "fitting")
     general = cross_fit(
         sample.evidence, sample.simulated, sample.contig, sample.start,
         [block for block in BLOCKS if block != LANGUAGE],
     )  # fmt: skip
     figures = {"without_language": figures_of(sample, general)}
-    honest = np.isin(sample.contig, held_out) & sample.evidence.has_language
+    honest = sample.evidence.has_language
     with_language: Fitted | None = None
     note = _why_no_language(language, held_out, sample, honest)
     if not note:

@@ -504,7 +504,8 @@ def test_language_is_learned_where_it_was_held_out(
     with open_store(organism) as store:
         recipe = choose_panel(store.connection, Recipe())
         table, _ = draw(store.connection, store.genome(), recipe)
-    sample = read_sample(table, opened)
+    sample = read_sample(table, opened, language_contigs=["chr1"])
+    assert (sample.evidence.has_language == (sample.contig == "chr1")).all()
     part = sample.take(sample.contig == "chr1")
     expected = cross_fit(part.evidence, part.simulated, part.contig, part.start)
     assert fitted.with_language is not None
