@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "add", "ls", "show", "verify", "remove", "kinds", "catalogue", "fetch", "doctor",
     "relatives", "precompute", "models", "prior", "build", "validate", "diff", "export", "score", "explain-variant", "columns", "demo",
-    "word-cloud", "logo",
 )  # fmt: skip
 
 
