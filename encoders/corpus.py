@@ -3,7 +3,9 @@
 Dropping a held-out chromosome by its name is not enough: another strain's copy, a
 translocated arm, a transposon or a paralogous family carries the same sequence under
 another name. So every contig of every genome is aligned to the held-out contigs, and
-whatever aligns is cut out with a margin; what is left is the corpus.
+whatever aligns is cut out with a margin. An aligner passes over short copies of repeats
+(transfer RNAs, subtelomeres), so every exact word of ``WORD_BP`` bases that a held-out
+contig has, on either strand, is cut out too. What is left is the corpus.
 """
 
 import hashlib
@@ -15,10 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_registry.errors import InputError, MissingLayerError
-from encoders.nucleotides import UNKNOWN, decode, encode, soft_masked
+from encoders.nucleotides import (
+    UNKNOWN,
+    decode,
+    encode,
+    reverse_complement,
+    soft_masked,
+)
 
 MARGIN_BP = 50
 """Cut on each side of an alignment: its ends are where the aligner gave up."""
+WORD_BP = 24
+"""No word of this length is shared by the corpus and a held-out contig (at most 31)."""
 QUERY_BP = 20_000
 QUERY_OVERLAP_BP = 1_000
 SHORTEST_BP = 128
@@ -45,6 +55,7 @@ class Account:
     total: int
     held_out_by_name: int
     held_out_by_alignment: int
+    held_out_by_word: int
     unknown: int
     too_short: int
     kept: int
@@ -163,6 +174,44 @@ def held_out_aligner(targets: Mapping[str, NDArray[np.uint8]]) -> Any:  # noqa: 
     )  # fmt: skip
 
 
+def packed_words(
+    codes: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Return each word of ``WORD_BP`` bases as one number, and whether all are known.
+
+    Both are ``(length - WORD_BP + 1,)``; empty for a shorter sequence.
+    """
+    n = max(len(codes) - WORD_BP + 1, 0)
+    words = np.zeros(n, dtype=np.uint64)
+    known = np.ones(n, dtype=bool)
+    for i in range(WORD_BP):
+        each = codes[i : i + n]
+        known &= each < UNKNOWN
+        words = words << np.uint64(2) | (each & 3).astype(np.uint64)
+    return words, known
+
+
+def held_out_words(targets: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint64]:
+    """Return the words of the held-out contigs on both strands, sorted and distinct."""
+    found = []
+    for contig in targets.values():
+        for codes in (encode(contig), reverse_complement(encode(contig))):
+            words, known = packed_words(codes)
+            found.append(words[known])
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+
+
+def bases_in(words: NDArray[np.uint64], contig: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which bases of a contig lie in one of the (sorted) words."""
+    own, known = packed_words(encode(contig))
+    at = np.minimum(np.searchsorted(words, own), max(len(words) - 1, 0))
+    begins = known & (words[at] == own) if len(words) else np.zeros(len(own), bool)
+    steps = np.zeros(len(contig) + 1, dtype=np.int64)
+    np.add.at(steps, np.flatnonzero(begins), 1)
+    np.add.at(steps, np.flatnonzero(begins) + WORD_BP, -1)
+    return np.cumsum(steps)[:-1] > 0
+
+
 def spans_of(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the runs of True, 0-based half-open."""
     edges = np.flatnonzero(
@@ -202,12 +251,13 @@ def build_corpus(
         )
     targets = {name: reference.contigs[name] for name in held_out}
     aligner = held_out_aligner(targets) if targets else None
+    words = held_out_words(targets)
     pieces: list[NDArray[np.uint8]] = []
     accounts: list[Account] = []
     for assembly in assemblies:
         counts = dict.fromkeys(
-            ("total", "held_out_by_name", "held_out_by_alignment", "unknown", "too_short", "kept"),
-            0,
+            ("total", "held_out_by_name", "held_out_by_alignment", "held_out_by_word",
+             "unknown", "too_short", "kept"), 0,
         )  # fmt: skip
         for name, contig in assembly.contigs.items():
             on_contig(assembly.name, name)
@@ -215,7 +265,7 @@ def build_corpus(
             if assembly is reference and name in targets:
                 counts["held_out_by_name"] += len(contig)
                 continue
-            for piece in _kept(contig, targets, aligner, counts):
+            for piece in _kept(contig, targets, aligner, words, counts):
                 pieces.append(piece)
                 counts["kept"] += len(piece)
         accounts.append(Account(assembly.name, **counts))
@@ -237,6 +287,7 @@ def _kept(
     contig: NDArray[np.uint8],
     targets: Mapping[str, NDArray[np.uint8]],
     aligner: Any,  # noqa: ANN401
+    words: NDArray[np.uint64],
     counts: dict[str, int],
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the pieces of a contig that may be learned from; count the rest."""
@@ -245,6 +296,9 @@ def _kept(
         for start, end in aligned_spans(targets, contig, aligner):
             cut[max(start - MARGIN_BP, 0) : end + MARGIN_BP] = True
     counts["held_out_by_alignment"] += int(cut.sum())
+    shared = bases_in(words, contig) & ~cut
+    counts["held_out_by_word"] += int(shared.sum())
+    cut |= shared
     unknown = (encode(contig) == UNKNOWN) & ~cut
     counts["unknown"] += int(unknown.sum())
     for start, end in spans_of(~(cut | unknown)):

@@ -32,7 +32,7 @@ from data_registry.errors import InputError
 from data_registry.genome import Genome
 from data_registry.relatives import Registered
 from data_registry.store import open_store
-from encoders.corpus import Account, Assembly, Corpus, build_corpus
+from encoders.corpus import WORD_BP, Account, Assembly, Corpus, build_corpus
 from encoders.language import (
     LanguageConfig,
     LanguageNetwork,
@@ -126,7 +126,7 @@ def load_corpus(
 ) -> Corpus:  # fmt: skip
     """Return the corpus, from the folder if it was built there from the same sources."""
     parts = [registered.genome_sha256, *sorted(r.sha256 for r in registered.relatives)]
-    key = "\n".join([*parts, *held_out])
+    key = "\n".join([*parts, *held_out, f"words of {WORD_BP}"])
     file = folder / "corpus.npz"
     if file.is_file():
         with np.load(file) as kept:
@@ -371,7 +371,7 @@ class Pretraining:
         config, kept = self.network.config, sum(a.kept for a in self.corpus.accounts)
         rows = "\n".join(
             f"| {a.assembly} | {a.total:,} | {a.held_out_by_name:,} | "
-            f"{a.held_out_by_alignment:,} | {a.unknown:,} | {a.too_short:,} | {a.kept:,} |"
+            f"{a.held_out_by_alignment:,} | {a.held_out_by_word:,} | {a.unknown:,} | {a.too_short:,} | {a.kept:,} |"
             for a in self.corpus.accounts
         )
         n = sum(value.numel() for value in self.network.parameters())
@@ -384,12 +384,12 @@ Nucleotide language model, {config.objective} objective, {n:,} parameters
 * Trained on {kept:,} bp; {self.tokens:,} bases read in {self.step:,} steps,
   {self.seconds / 60:.0f} minutes.
 * Held out for testing: {", ".join(config.held_out) or "nothing"}; for early stopping:
-  {", ".join(config.validation) or "nothing"}; with everything that aligns to them, from
-  any contig of any assembly.
+  {", ".join(config.validation) or "nothing"}; with everything that aligns to them or
+  shares a word of {WORD_BP} bases, from any contig of any assembly.
 * Bits a base on the validation contigs (windows of {self.training.window} bp): {self.best:.4f}.
 
-| assembly | bp | held out by name | by alignment | unknown | too short | learned from |
-|---|---|---|---|---|---|---|
+| assembly | bp | held out by name | by alignment | by word | unknown | too short | learned from |
+|---|---|---|---|---|---|---|---|
 {rows}
 """
 

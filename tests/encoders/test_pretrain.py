@@ -22,7 +22,7 @@ def periodic_corpus(length=4_000) -> Corpus:
     """ACGGT over and over: every base follows from its neighbours."""
     codes = np.tile(np.array([0, 1, 2, 2, 3], np.uint8), length // 5)
     ones = np.ones(len(codes), np.float32)
-    account = Account("A", len(codes), 0, 0, 0, 0, len(codes))
+    account = Account("A", len(codes), 0, 0, 0, 0, 0, len(codes))
     return Corpus(codes, ones, np.array([0, len(codes)]), (account,))
 
 
