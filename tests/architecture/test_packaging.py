@@ -10,16 +10,24 @@ import pytest
 from .test_repository import PACKAGES, ROOT, tracked_files
 
 OPTIONAL = (
+    "accelerate",
     "anndata",
     "bed_reader",
     "mamba_ssm",
+    "mappy",
+    "matplotlib",
     "msprime",
+    "optuna",
+    "peft",
     "pgenlib",
     "safetensors",
+    "sklearn",
     "streamlit",
+    "tokenizers",
     "torch",
     "torch_geometric",
     "transformers",
+    "wordcloud",
 )
 # A part of ours that exists for one optional library may ask for it when imported.
 NEEDS_ITS_EXTRA = ("dashboards.app",)
