@@ -96,7 +96,7 @@ def fit_cnn(task: Task, seed: int) -> Predictor:
 def language_fits(language: LanguageModel, device: str, epochs: int) -> dict[str, Fit]:
     """Return what uses the language model or its architecture."""
     read = language_features(language.network, device=device)
-    schedule = Schedule(epochs=epochs, batch=32, rate=5e-3, body_rate=1e-3)
+    schedule = Schedule(epochs=epochs, batch=64, rate=1e-3, body_rate=5e-4)
     known: dict[str, NDArray[np.float64]] = {}
 
     def own(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -198,7 +198,7 @@ def main() -> None:
         "--frozen-rows", type=int, default=8_000,
         help="training sequences of the ridge on the language model",
     )  # fmt: skip
-    parser.add_argument("--finetune-epochs", type=int, default=3)
+    parser.add_argument("--finetune-epochs", type=int, default=10)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")

@@ -1,9 +1,10 @@
 """Which objective and which layers learn yeast fastest: equal minutes, one CPU thread.
 
-    python benchmarks/pretraining.py --workspace /tmp/yeast --work /tmp/pretraining \
-        --minutes 4 --out benchmarks/results/pretraining.json
+    python benchmarks/pretraining.py --corpus /tmp/yeast/models/corpus/corpus.npz \
+        --work /tmp/pretraining --minutes 4 --out benchmarks/results/pretraining.json
 
-The workspace is the one the shipped model is trained on (``docs/language-models.md``).
+The corpus is the one the shipped model is trained on (its card says how it is made). With
+``--jobs`` as many variants run at once; give no more than there are idle cores.
 Every variant reads the same corpus for the same time and is then asked for the same
 hidden bases of the validation chromosome, one at a time, with all others known.
 A variant that is finished is not run again.
@@ -14,7 +15,9 @@ import json
 import math
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
-from data_registry.relatives import Registered
-from data_registry.store import open_store
 from encoders.language import language_model
 from encoders.likelihood import log_probabilities_at
-from encoders.nucleotides import UNKNOWN, encode
-from encoders.pretrain import Pretraining, load_corpus, read_config, validation_windows
+from encoders.material import Material
+from encoders.nucleotides import UNKNOWN
+from encoders.pretrain import Pretraining, read_config, validation_windows
 
 CONFIG = Path(__file__).resolve().parents[1] / "encoders/configs/yeast_lm.toml"
 CONVOLUTIONS = tuple(f"conv:3:{2**i}" for i in range(8))
@@ -49,25 +51,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def main() -> int:
     """Run the benchmark named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="kept between calls")
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--sites", type=int, default=1_500)
+    parser.add_argument("--jobs", type=int, default=1, help="variants at a time")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     arguments.work.mkdir(parents=True, exist_ok=True)
     result = {
         "machine": describe_machine(), "threads": 1,
         "minutes_each": arguments.minutes, "sites": arguments.sites, "variants": {},
     }  # fmt: skip
-    for name in VARIANTS:
-        kept = arguments.work / f"{name.replace(' ', '_').replace(',', '')}.json"
-        if not kept.is_file():
-            found = train(name, arguments)
-            kept.write_text(json.dumps(found))
-        result["variants"][name] = json.loads(kept.read_text())
-        print(name, result["variants"][name], flush=True)
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
+        found = pool.map(finished, VARIANTS, [arguments] * len(VARIANTS))
+        result["variants"] = dict(zip(VARIANTS, found, strict=True))
     first = np.array(result["variants"]["cloze, convolutions"]["nats_by_site"])
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(first), (2_000, len(first)))
@@ -86,23 +84,28 @@ def main() -> int:
     return 0
 
 
+def finished(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return one variant's result, from the folder ``--work`` if it is there."""
+    kept = arguments.work / f"{name.replace(' ', '_').replace(',', '')}.json"
+    if not kept.is_file():
+        torch.set_num_threads(1)
+        found = train(name, arguments)
+        kept.write_text(json.dumps(found))
+        print(name, found["tokens"], found["validation_bits_in_windows"], flush=True)
+    return dict(json.loads(kept.read_text()))
+
+
 def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one variant and ask it for the hidden sites."""
     model, training = read_config(CONFIG)
     model = replace(model, **VARIANTS[name])
     training = replace(training, minutes=arguments.minutes, every=200)
-    with open_store(arguments.workspace) as store:
-        registered = Registered.of(store)
-    corpus = load_corpus(
-        registered, (*model.held_out, *model.validation),
-        arguments.workspace / "models" / "corpus", lambda _: None,
-    )  # fmt: skip
-    contigs = [registered.genome.contig(each) for each in model.validation]
-    windows = validation_windows(contigs, training)
+    material, _ = Material.read(arguments.corpus)
+    codes = material.watched
+    windows = validation_windows(codes, training)
     out = arguments.work / str(os.getpid()) / name.replace(" ", "_")
-    run = Pretraining(model, training, corpus, windows, out)
+    run = Pretraining(model, training, material.corpus, windows, out)
     run.run(lambda *_: None)
-    codes = encode(contigs[0])
     known = np.flatnonzero(codes != UNKNOWN)
     at = np.sort(np.random.default_rng(1).choice(known, arguments.sites, replace=False))
     run.network.stream_dtype = None

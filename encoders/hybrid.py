@@ -35,6 +35,8 @@ class HybridConfig:
     """Channels of the convolution at full resolution."""
     stem_bp: int = 15
     """Its reach, in bp; odd."""
+    stem_blocks: int = 0
+    """Residual convolutions of 5 bp after it, still at full resolution."""
     patch_bp: int = 5
     """Bases that make one token."""
     n_attention: int = 3
@@ -159,15 +161,17 @@ class HybridEncoder(nn.Module):
         InputError
             A sequence has no base, or padding stands before a base.
         """
+        at = torch.arange(codes.shape[1], device=codes.device)
         if mask is None:
             mask = torch.ones_like(codes, dtype=torch.bool)
-        length = mask.sum(1)
-        at = torch.arange(codes.shape[1], device=codes.device)
-        if not bool(((at < length[:, None]) == mask).all() & (length > 0).all()):
+        elif not bool(
+            (at < mask.sum(1, keepdim=True)).eq(mask).all() & mask.any(1).all()
+        ):
             raise InputError(
                 "a sequence of the batch has no base, or padding before a base: "
                 "pad on the right"
             )
+        length = mask.sum(1)
         pooled, tokens = self._encode(codes, mask)
         if self.config.both_strands:
             # The other strand of the bases alone; padding stays at the right.
@@ -196,6 +200,9 @@ class _Stem(nn.Module):
         self.wide = nn.Conv1d(
             len(ALPHABET), config.stem_width, config.stem_bp, padding="same"
         )
+        self.blocks = nn.ModuleList(
+            _ConvolutionBlock(config) for _ in range(config.stem_blocks)
+        )
         self.patch = nn.Linear(config.patch_bp * config.stem_width, config.width)
         self.place = nn.Linear(4 * N_WAVES, config.width) if config.positions else None
 
@@ -206,6 +213,8 @@ class _Stem(nn.Module):
         letters = F.one_hot(codes.long(), len(ALPHABET)) * mask[..., None]
         wide = self.wide(letters.to(self.wide.weight.dtype).transpose(1, 2))
         wide = F.gelu(wide.transpose(1, 2)) * mask[..., None]
+        for block in self.blocks:
+            wide = block(wide, mask)
         tokens = self.patch(wide.reshape(len(codes), -1, self.patch.in_features))
         there = mask.view(len(mask), -1, self.patch_bp).any(-1)
         if self.place is not None:
@@ -220,6 +229,22 @@ class _Stem(nn.Module):
         distance = torch.stack([start.expand_as(to_end), to_end], dim=-1)
         angle = (distance[..., None] * rate).flatten(-2)
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class _ConvolutionBlock(nn.Module):
+    def __init__(self, config: HybridConfig) -> None:
+        super().__init__()
+        width = config.stem_width
+        self.norm = nn.LayerNorm(width)
+        self.convolution = nn.Conv1d(width, width, 5, padding="same")
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, wide: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(batch, length, stem_width)``; padding is zero before and after."""
+        normed = self.norm(wide) * mask[..., None]
+        learned = self.convolution(normed.transpose(1, 2)).transpose(1, 2)
+        result: Tensor = wide + self.dropout(F.gelu(learned)) * mask[..., None]
+        return result
 
 
 class _AttentionBlock(nn.Module):

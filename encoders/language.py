@@ -129,12 +129,22 @@ class _GatedConvolution(nn.Module):
             torch.randn(2 * width, kernel * width, generator=rng) * scale
         )
         self.out = nn.Parameter(torch.zeros(width, width))
+        self.dropout = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        width = x.shape[-1]
         span = (self.kernel - 1) * self.dilation
         left = span if self.causal else span // 2
         h = F.pad(_norm(x, self.norm), (0, 0, left, span - left))
+        value, gate = self._convolve(h, x.shape[1]).chunk(2, -1)
+        learned = F.linear(F.silu(value) * gate, self.out)
+        return x + F.dropout(learned, self.dropout, self.training)
+
+    def _convolve(self, h: Tensor, length: int) -> Tensor:
+        """Return ``(batch, length, 2 width)`` from the padded input."""
+        if h.is_cuda:  # one matrix product; cuDNN's dilated convolutions are slower
+            taps = [h[:, i * self.dilation :][:, :length] for i in range(self.kernel)]
+            return F.linear(torch.cat(taps, -1), self.into)
+        width = h.shape[-1]
         # (batch, length, channels) is the channels-last form of (batch, channels, 1,
         # length), which the CPU's convolutions are fastest with.
         kernel = self.into.view(2 * width, self.kernel, width).permute(0, 2, 1)
@@ -143,8 +153,7 @@ class _GatedConvolution(nn.Module):
             kernel.unsqueeze(2),
             dilation=(1, self.dilation),
         )
-        value, gate = h.squeeze(2).transpose(1, 2).chunk(2, -1)
-        return x + F.linear(F.silu(value) * gate, self.out)
+        return h.squeeze(2).transpose(1, 2)
 
 
 class _Mixer(nn.Module):
@@ -154,10 +163,11 @@ class _Mixer(nn.Module):
         super().__init__()
         self.norm = nn.Parameter(torch.ones(width))
         self.layer = layer
+        self.dropout = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.layer(_norm(x, self.norm))
-        return x + mixed
+        return x + F.dropout(mixed, self.dropout, self.training)
 
 
 def _layer(word: str, width: int, *, causal: bool, rng: torch.Generator) -> nn.Module:
@@ -213,6 +223,12 @@ class LanguageNetwork(nn.Module):
         self.stream_dtype: torch.dtype | None = None
         """Of the residual stream; the trainer sets bfloat16 under autocast."""
 
+    def set_dropout(self, share: float) -> None:
+        """Let this share of what a layer adds be zeroed while training."""
+        for layer in self.layers:
+            assert isinstance(layer, _GatedConvolution | _Mixer)  # noqa: S101
+            layer.dropout = share
+
     def streams(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Read both strands, each ``(batch, length, width)``, in the given order.
 
@@ -262,8 +278,9 @@ class LanguageNetwork(nn.Module):
 
 
 def pretraining_loss(
-    network: LanguageNetwork, codes: Tensor, weights: Tensor, hidden: Tensor
-) -> Tensor:
+    network: LanguageNetwork, codes: Tensor, weights: Tensor, hidden: Tensor,
+    seen: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Return the mean cross entropy in nats, of known bases, by weight.
 
     Parameters
@@ -271,14 +288,18 @@ def pretraining_loss(
     hidden
         ``(batch, length)`` True at bases to hide; only read by the masked objective,
         whose loss counts those alone.
+    seen
+        What the network reads in place of ``codes``, where that is not the same: bases
+        with noise. The targets stay ``codes``.
     """
     targets = codes.clamp(max=N_BASES - 1)
     counted = weights * (codes < N_BASES)
+    seen = codes if seen is None else seen
     if network.config.objective == "masked":
-        logits = network(codes.masked_fill(hidden, UNKNOWN))
+        logits = network(seen.masked_fill(hidden, UNKNOWN))
         counted = counted * hidden
     else:
-        logits = network(codes)
+        logits = network(seen)
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
     return (loss * counted.flatten()).sum() / counted.sum().clamp(min=1e-6)
 

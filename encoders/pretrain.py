@@ -5,13 +5,15 @@ The folder given by ``--out`` always holds the best model so far; ``checkpoint.p
 """
 
 import csv
+import hashlib
 import math
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -29,17 +31,18 @@ from data_registry.console import (
     step_reporter,
 )
 from data_registry.errors import InputError
-from data_registry.genome import Genome
-from data_registry.relatives import Registered
-from data_registry.store import open_store
-from encoders.corpus import WORD_BP, Account, Assembly, Corpus, build_corpus
+from encoders.corpus import WORD_BP, Assembly, Corpus, build_corpus
 from encoders.language import (
     LanguageConfig,
     LanguageNetwork,
     pretraining_loss,
     save_language_model,
 )
-from encoders.nucleotides import encode
+from encoders.material import MATERIAL_FILE, Material
+from encoders.nucleotides import N_BASES, encode
+
+if TYPE_CHECKING:
+    from data_registry.relatives import Registered
 
 CHECKPOINT_FILE, LOG_FILE = "checkpoint.pt", "log.csv"
 _COLUMNS = (
@@ -66,6 +69,14 @@ class Training:
         ``decay`` of the run.
     patience
         Evaluations without a better validation loss before the run stops.
+    noise
+        Share of the bases that are read as another base, drawn at random, while
+        learning: what is learned by heart then helps less. Targets stay as they are.
+    dropout
+        Share of what each layer adds that is zeroed while learning.
+    average
+        Decay of the running mean of the weights (Polyak & Juditsky 1992), which is what
+        is judged and kept; less in the first steps. 0: the weights themselves.
     """
 
     batch: int = 8
@@ -83,6 +94,9 @@ class Training:
     compiled: bool = True
     bfloat16: bool = True
     seed: int = 1
+    noise: float = 0.0
+    dropout: float = 0.0
+    average: float = 0.0
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
@@ -120,46 +134,45 @@ def read_config(path: Path) -> tuple[LanguageConfig, Training]:
     )
 
 
-def load_corpus(
-    registered: Registered, held_out: tuple[str, ...], folder: Path,
-    on_step: Callable[[str], None],
-) -> Corpus:  # fmt: skip
-    """Return the corpus, from the folder if it was built there from the same sources."""
+def load_material(
+    registered: "Registered", held_out: tuple[str, ...], validation: tuple[str, ...],
+    folder: Path, on_step: Callable[[str], None],
+) -> Material:  # fmt: skip
+    """Return what to learn from, from the folder if it was made there from the same."""
+    from data_registry.genome import Genome
+
     parts = [registered.genome_sha256, *sorted(r.sha256 for r in registered.relatives)]
-    key = "\n".join([*parts, *held_out, f"words of {WORD_BP}"])
-    file = folder / "corpus.npz"
+    key = "\n".join([*parts, *held_out, "|", *validation, f"words of {WORD_BP}"])
+    file = folder / MATERIAL_FILE
     if file.is_file():
         with np.load(file) as kept:
-            if str(kept["key"]) == key:
-                rows = zip(
-                    kept["assemblies"].tolist(), kept["counts"].tolist(), strict=True
-                )
-                accounts = tuple(Account(name, *counts) for name, counts in rows)
-                return Corpus(kept["codes"], kept["weights"], kept["starts"], accounts)
+            fits = str(kept["key"]) == key
+        if fits:
+            return Material.read(file)[0]
     genomes = [registered.genome] + [
         Genome(each.name, each.fasta) for each in registered.relatives
     ]
     corpus = build_corpus(
         [Assembly(g.assembly, {name: g.contig(name) for name in g}) for g in genomes],
-        held_out,
+        (*held_out, *validation),
         on_contig=lambda assembly, contig: on_step(f"{assembly} {contig}"),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / ".corpus.npz"
-    np.savez_compressed(
-        beside, key=key, codes=corpus.codes, weights=corpus.weights, starts=corpus.starts,
-        assemblies=[account.assembly for account in corpus.accounts],
-        counts=[list(asdict(account).values())[1:] for account in corpus.accounts],
-    )  # fmt: skip
-    beside.rename(file)
-    return corpus
+    watched = [encode(registered.genome.contig(name)) for name in validation]
+    material = Material(
+        registered.genome.assembly,
+        held_out,
+        validation,
+        corpus,
+        np.concatenate(watched),
+    )
+    material.write(file, key)
+    return material
 
 
 def validation_windows(
-    contigs: list[NDArray[np.uint8]], training: Training
+    joined: NDArray[np.uint8], training: Training
 ) -> NDArray[np.uint8]:
-    """Return evenly spaced windows of the validation contigs, ``(windows, window)``."""
-    joined = encode(np.concatenate(contigs))
+    """Return evenly spaced windows of the validation codes, ``(windows, window)``."""
     n = min(training.validation_windows, len(joined) // training.window)
     if n == 0:
         raise InputError(
@@ -218,6 +231,7 @@ class Pretraining:
         )
         rng = torch.Generator().manual_seed(training.seed)
         self.network = LanguageNetwork(config, rng)
+        self.network.set_dropout(training.dropout)
         if training.bfloat16:
             self.network.stream_dtype = torch.bfloat16
         self.rng = np.random.default_rng(
@@ -235,22 +249,33 @@ class Pretraining:
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.best, self.since_best = math.inf, 0
         self.loss = torch.compile(self._loss) if training.compiled else self._loss
+        self.average = {
+            name: value.detach().clone()
+            for name, value in self.network.state_dict().items()
+        }
 
     def _loss(
-        self, codes: torch.Tensor, weights: torch.Tensor, hidden: torch.Tensor
-    ) -> torch.Tensor:
+        self, codes: torch.Tensor, weights: torch.Tensor, hidden: torch.Tensor,
+        seen: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
         with torch.autocast(
             self.accelerator.device.type, torch.bfloat16, enabled=self.training.bfloat16
         ):
-            return pretraining_loss(self.wrapped, codes, weights, hidden)
+            return pretraining_loss(self.wrapped, codes, weights, hidden, seen)
 
     def run(self, report: Callable[[int, str], None]) -> float:
         """Train to the end; return the best validation loss in bits a base."""
+        devices = [self.accelerator.device] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):  # dropout has no generator of its own
+            return self._run(report)
+
+    def _run(self, report: Callable[[int, str], None]) -> float:
         self._resume()
         training = self.training
         # Compiling takes a minute; it is no part of the time given for training.
         self._backward(*self._tensors(self.validation[: training.batch].numpy()))
         self.network.zero_grad()
+        self._seed_dropout()
         began, train_bits = time.monotonic() - self.seconds, []
         while True:
             self.seconds = time.monotonic() - began
@@ -265,68 +290,116 @@ class Pretraining:
                 training.batch * training.window * self.accelerator.num_processes
             )
             if self.step % training.every == 0:
-                self._record(float(np.mean(train_bits)), training.rate(done, self.step))
+                self._record(_mean_bits(train_bits), training.rate(done, self.step))
                 train_bits = []
+                self._seed_dropout()
             report(int(self.seconds), f"step {self.step}, best {self.best:.4f} bits")
         if train_bits:
-            self._record(float(np.mean(train_bits)), 0.0)
+            self._record(_mean_bits(train_bits), 0.0)
         return self.best
 
-    def _learn(self, rate: float) -> float:
+    def _seed_dropout(self) -> None:
+        """Start dropout's stream anew, so that a resumed run draws as an unbroken one."""
+        words = f"{self.training.seed} {self.step} {self.accelerator.process_index}"
+        seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:6], "big")
+        torch.manual_seed(seed)  # noqa: TID251
+
+    def _learn(self, rate: float) -> torch.Tensor:
         training = self.training
+        self.network.train()
         codes, weights = self.corpus.sample(self.rng, training.batch, training.window)
-        bits = self._backward(*self._tensors(codes, weights, self.rng))
+        loss = self._backward(*self._tensors(codes, weights, self.rng))
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * rate
             optimizer.step()
             optimizer.zero_grad()
-        return bits
+        self._average()
+        return loss
 
-    def _backward(self, *batch: torch.Tensor) -> float:
-        """Add one batch's gradients; return its loss in bits a base."""
-        loss = self.loss(*batch)
+    def _average(self) -> None:
+        if not self.training.average:
+            return
+        # Early on the average would hold little but the first weights.
+        decay = min(self.training.average, (1 + self.step) / (10 + self.step))
+        own = self.network.state_dict()
+        values = list(self.average.values())
+        torch._foreach_lerp_(values, [own[name] for name in self.average], 1 - decay)
+
+    def _backward(self, *batch: torch.Tensor) -> torch.Tensor:
+        """Add one batch's gradients; return its loss in nats a base."""
+        loss: torch.Tensor = self.loss(*batch)
         self.accelerator.backward(loss)
-        return float(loss.item()) / math.log(2)
+        return loss.detach()
 
     def _tensors(
         self, codes: NDArray[np.uint8] | NDArray[np.int64],
         weights: NDArray[np.float32] | None = None,
         rng: np.random.Generator | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Return codes, weights (default 1) and hidden bases, on the device."""
+    ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+        """Return codes, weights (default 1), hidden bases and what is read, on the device.
+
+        Without a generator nothing but the masked objective's bases is drawn, and those
+        always alike.
+        """
         weights = np.ones(codes.shape, np.float32) if weights is None else weights
+        codes, seen = codes.astype(np.uint8), codes.astype(np.uint8)
+        if rng is not None and self.training.noise:
+            wrong = (rng.random(codes.shape) < self.training.noise) & (codes < N_BASES)
+            turn = rng.integers(1, N_BASES, int(wrong.sum()), dtype=np.uint8)
+            seen[wrong] = (seen[wrong] + turn) % N_BASES
         rng = rng or np.random.default_rng(0)
-        hidden = rng.random(codes.shape) < self.network.config.mask_share
+        hidden = np.zeros(codes.shape, bool)
+        if self.network.config.objective == "masked":
+            hidden = rng.random(codes.shape) < self.network.config.mask_share
         device = self.accelerator.device
         return (
-            torch.from_numpy(codes.astype(np.int64)).to(device),
+            torch.from_numpy(codes).to(device).long(),
             torch.from_numpy(weights).to(device),
             torch.from_numpy(hidden).to(device),
+            torch.from_numpy(seen).to(device).long(),
         )
 
     def validate(self) -> float:
         """Return bits a base on the validation windows, each base counted alike."""
         losses, batch = [], self.training.batch
+        self.network.eval()
         with torch.no_grad():
             for first in range(0, len(self.validation), batch):
                 codes = self.validation[first : first + batch].numpy()
                 losses.append(self._loss(*self._tensors(codes)).item() * len(codes))
         return sum(losses) / len(self.validation) / math.log(2)
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Put the averaged weights into the network for a while, if there are any."""
+        if not self.training.average:
+            yield
+            return
+        last = {n: v.detach().clone() for n, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.network.load_state_dict(last)
+
     def _record(self, train_bits: float, rate: float) -> None:
         """Evaluate, log, keep the best model, and write the checkpoint."""
-        bits = self.validate()
-        self.since_best += 1
-        if bits < self.best:
-            self.best, self.since_best = bits, 0
-        if not self.accelerator.is_main_process:
+        is_main = self.accelerator.is_main_process
+        if is_main:
+            self.out.mkdir(parents=True, exist_ok=True)
+        with self.averaged():
+            bits = self.validate()
+            self.since_best += 1
+            if bits < self.best:
+                self.best, self.since_best = bits, 0
+                if is_main:
+                    save_language_model(self.network, self.out, self._card())
+        if not is_main:
             return
-        self.out.mkdir(parents=True, exist_ok=True)
-        if self.since_best == 0:
-            save_language_model(self.network, self.out, self._card())
         state = {
             "network": self.network.state_dict(),
+            "average": self.average,
             "optimizers": [each.state_dict() for each, _ in self.optimizers],
             "rng": self.rng.bit_generator.state,
             "corpus": self.corpus.digest,
@@ -351,13 +424,16 @@ class Pretraining:
         file = self.out / CHECKPOINT_FILE
         if not file.is_file():
             return
-        state = torch.load(file, weights_only=False)
+        state = torch.load(
+            file, map_location=self.accelerator.device, weights_only=False
+        )
         if state["corpus"] != self.corpus.digest:
             raise InputError(
                 f"{file} belongs to a run on other sequence; give another --out, or "
                 f"delete it to begin anew"
             )
         self.network.load_state_dict(state["network"])
+        self.average = state["average"]
         for (optimizer, _), kept in zip(
             self.optimizers, state["optimizers"], strict=True
         ):
@@ -382,7 +458,7 @@ Nucleotide language model, {config.objective} objective, {n:,} parameters
 {config.reach_bp} bp on each side. Written by `python -m encoders.pretrain`.
 
 * Trained on {kept:,} bp; {self.tokens:,} bases read in {self.step:,} steps,
-  {self.seconds / 60:.0f} minutes.
+  {self.seconds / 60:.0f} minutes, on {_device_name(self.accelerator.device)}.
 * Held out for testing: {", ".join(config.held_out) or "nothing"}; for early stopping:
   {", ".join(config.validation) or "nothing"}; with everything that aligns to them or
   shares a word of {WORD_BP} bases, from any contig of any assembly.
@@ -392,6 +468,14 @@ Nucleotide language model, {config.objective} objective, {n:,} parameters
 |---|---|---|---|---|---|---|---|
 {rows}
 """
+
+
+def _mean_bits(losses: list[torch.Tensor]) -> float:
+    return float(torch.stack(losses).mean().item()) / math.log(2)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 @app.command()
@@ -413,58 +497,90 @@ def pretrain(
         float | None, typer.Option(help="Longest training time.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights and of windows.")] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            help="A corpus.npz that --corpus-only wrote: no workspace is needed."
+        ),
+    ] = None,
+    corpus_only: Annotated[
+        bool, typer.Option(help="Cut the sequence, write corpus.npz, train nothing.")
+    ] = False,
 ) -> None:
     """Train on the registered genome and relatives; run it again to go on.
 
-    Several GPUs: `accelerate launch -m encoders.pretrain …`. On CPU, set
-    MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=17179869184 for speed.
+    A GPU is used where there is one. Several: `accelerate launch -m encoders.pretrain …`.
+    On CPU, set MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=17179869184 for
+    speed.
 
     Example:
 
         python -m encoders.pretrain -w yeast --held-out chrV,chrXV --validation chrXI
+
+        python -m encoders.pretrain -w yeast --held-out chrV --corpus-only
+
+        python -m encoders.pretrain --corpus corpus.npz --out model    # elsewhere
     """
     model, training = read_config(config) if config else (LanguageConfig(), Training())
     training = replace(
         training, minutes=minutes or training.minutes,
         seed=training.seed if seed is None else seed,
     )  # fmt: skip
-    with open_store(Path(workspace)) as store:
-        registered = Registered.of(store)
-    names = list(registered.genome)
-    test = tuple(held_out.split(",")) if held_out else model.held_out
-    chosen = tuple(validation.split(",")) if validation else model.validation
-    if not chosen:
-        chosen = (_middling(registered.genome, set(test)),)
+    if corpus is None:
+        test = tuple(held_out.split(",")) if held_out else model.held_out
+        chosen = tuple(validation.split(",")) if validation else model.validation
+        material = _registered_material(Path(workspace), test, chosen)
+    elif held_out or validation:
+        raise InputError(
+            "--held-out and --validation were decided when the corpus was cut: leave "
+            "them away beside --corpus"
+        )
+    else:
+        material, _ = Material.read(corpus)
+    accounts = material.corpus.accounts
+    show_table(
+        "Sequence to learn from, bp", list(asdict(accounts[0])),
+        [[str(v) for v in asdict(a).values()] for a in accounts],
+    )  # fmt: skip
+    if corpus_only:
+        say(f"{Path(workspace) / 'models' / 'corpus' / MATERIAL_FILE}")
+        return
     model = replace(
-        model, held_out=test, validation=chosen, trained_on=registered.genome.assembly,
-        training=asdict(training),
+        model, held_out=material.held_out, validation=material.validation,
+        trained_on=material.assembly, training=asdict(training),
     )  # fmt: skip
     out = out or Path(workspace) / "models" / "language"
-    if unknown := sorted({*test, *chosen} - set(names)):
-        raise InputError(
-            f"contig {unknown[0]!r} is not in the genome: {', '.join(names[:20])}"
-        )
-    with step_reporter("cutting out held-out sequence") as step:
-        folder = Path(workspace) / "models" / "corpus"
-        corpus = load_corpus(registered, (*test, *chosen), folder, step)
-    show_table(
-        "Sequence to learn from, bp", list(asdict(corpus.accounts[0])),
-        [[str(v) for v in asdict(a).values()] for a in corpus.accounts],
-    )  # fmt: skip
-    windows = validation_windows(
-        [registered.genome.contig(n) for n in chosen], training
-    )
-    run = Pretraining(model, training, corpus, windows, out)
+    windows = validation_windows(material.watched, training)
+    run = Pretraining(model, training, material.corpus, windows, out)
     with count_reporter("pre-training", "s", int(60 * training.minutes)) as report:
         best = run.run(report)
     say(f"best validation loss {best:.4f} bits a base; model in {out}")
 
 
-def _middling(genome: Genome, taken: set[str]) -> str:
+def _registered_material(
+    workspace: Path, held_out: tuple[str, ...], validation: tuple[str, ...]
+) -> Material:
+    """Return the workspace's sequence without what is held out."""
+    from data_registry.relatives import Registered
+    from data_registry.store import open_store
+
+    with open_store(workspace) as store:
+        registered = Registered.of(store)
+    lengths = registered.genome.lengths
+    validation = validation or (_middling(lengths, set(held_out)),)
+    if unknown := sorted({*held_out, *validation} - set(lengths)):
+        raise InputError(
+            f"contig {unknown[0]!r} is not in the genome: {', '.join(list(lengths)[:20])}"
+        )
+    with step_reporter("cutting out held-out sequence") as step:
+        return load_material(
+            registered, held_out, validation, workspace / "models" / "corpus", step
+        )
+
+
+def _middling(lengths: Mapping[str, int], taken: set[str]) -> str:
     """Return the contig of median length among those left: the default for validation."""
-    left = sorted(
-        (length, name) for name, length in genome.lengths.items() if name not in taken
-    )
+    left = sorted((bp, name) for name, bp in lengths.items() if name not in taken)
     if len(left) < 2:
         raise InputError("the genome has too few contigs: give --validation")
     return left[len(left) // 2][1]

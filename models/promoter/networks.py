@@ -214,13 +214,15 @@ class Hybrid(nn.Module):
         elements that all stand alike to their transcription start profit.
     hidden
         Width of that layer.
+    hidden_dropout
+        Dropout on what it gives.
     settings
         Those of ``HybridConfig``.
     """
 
     def __init__(
         self, length_bp: int, *, by_position: int = 0, hidden: int = 64,
-        **settings: Any,  # noqa: ANN401
+        hidden_dropout: float = 0.0, **settings: Any,  # noqa: ANN401
     ) -> None:  # fmt: skip
         super().__init__()
         config = HybridConfig(**settings)
@@ -234,6 +236,7 @@ class Hybrid(nn.Module):
                 nn.Linear(n_tokens * by_position, hidden),
                 nn.BatchNorm1d(hidden),
                 nn.ReLU(),
+                nn.Dropout(hidden_dropout),
             )
             self.width += hidden
 

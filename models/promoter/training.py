@@ -87,8 +87,11 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
     Torch's layers take no generator of their own.
     """
-    with torch.random.fork_rng(devices=[]):
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
         torch.set_rng_state(generator.get_state())
+        if devices:
+            torch.cuda.manual_seed(generator.initial_seed())
         yield
 
 
@@ -155,13 +158,17 @@ class NetworkModel:
 def predict_z(
     network: PromoterNetwork, codes: NDArray[np.uint8], *, bf16: bool = False
 ) -> NDArray[np.float64]:
-    """Return z-scores, ``(n, conditions)``."""
+    """Return z-scores, ``(n, conditions)``, computed where the network is."""
     network.eval()
+    device = network.expression.weight.device
     parts: list[NDArray[np.float64]] = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+    ):
         for start in range(0, len(codes), _BATCH_AT_REST):
-            batch = torch.from_numpy(codes[start : start + _BATCH_AT_REST])
-            parts.append(network(batch).expression.double().numpy())
+            batch = torch.from_numpy(codes[start : start + _BATCH_AT_REST]).to(device)
+            parts.append(network(batch).expression.double().cpu().numpy())
     if not parts:
         return np.empty((0, network.expression.out_features))
     return np.concatenate(parts)
@@ -179,9 +186,11 @@ class _Run:
         model.standardisation = standard
         model.species = tuple(sorted(set(train.species.tolist())))
         place = {name: i for i, name in enumerate(model.species)}
-        self.codes = torch.from_numpy(train.codes)
-        self.z = torch.from_numpy(standard.to_z(train.values))
-        self.labels = torch.tensor([place[name] for name in train.species.tolist()])
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.codes = torch.from_numpy(train.codes).to(self.device)
+        self.z = torch.from_numpy(standard.to_z(train.values)).to(self.device)
+        labels = [place[name] for name in train.species.tolist()]
+        self.labels = torch.tensor(labels, device=self.device)
         self.check_codes, self.check_z = check.codes, standard.to_z(check.values)
         self.digest = _digest(model, train, check, seed)
 
@@ -190,7 +199,7 @@ class _Run:
                 model.network_settings.kind, dict(model.network_settings.settings),
                 length_bp=promoters.length_bp, n_conditions=len(promoters.conditions),
                 n_species=len(model.species),
-            )  # fmt: skip
+            ).to(self.device)  # fmt: skip
         self.optimizer = torch.optim.AdamW(
             _groups(self.network, self.settings.weight_decay),
             lr=self.settings.learning_rate,
@@ -236,15 +245,15 @@ class _Run:
                 f"r {self.history[-1]['validation_r']:.3f}",
             )  # fmt: skip
         self.network.load_state_dict(self.best)
-        model.network, model.history = self.network.eval(), self.history
+        model.network, model.history = self.network.eval().cpu(), self.history
 
     def _one_epoch(self) -> float:
         settings, n = self.settings, len(self.codes)
         generator = _generator(self.seed, self.epoch)
-        order = torch.randperm(n, generator=generator)
+        order = torch.randperm(n, generator=generator).to(self.device)
         # A last batch of one has no variance for batch normalisation.
         n_batches = max(n // settings.batch_size, 1)
-        total = 0.0
+        total = torch.zeros((), device=self.device)
         self.network.train()
         with drawing_from(generator):
             for i in range(n_batches):
@@ -252,11 +261,13 @@ class _Run:
                 self._set_rate((self.epoch + i / n_batches) / settings.epochs)
                 codes = self.codes[rows]
                 hide = torch.rand(codes.shape, generator=generator) < settings.hidden
-                codes = codes.masked_fill(hide, UNKNOWN)
-                with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
+                codes = codes.masked_fill(hide.to(self.device), UNKNOWN)
+                with torch.autocast(
+                    self.device.type, torch.bfloat16, enabled=settings.bf16
+                ):
                     outputs = self.network(codes)
                 loss = masked_mse(outputs.expression, self.z[rows])
-                total += loss.item()
+                total += loss.detach()
                 if settings.species_weight and len(self.model.species) > 1:
                     loss = loss + settings.species_weight * F.cross_entropy(
                         outputs.species, self.labels[rows]
@@ -265,7 +276,7 @@ class _Run:
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
                 self.optimizer.step()
-        return total / n_batches
+        return float(total) / n_batches
 
     def _set_rate(self, progress: float) -> None:
         warmup = self.settings.warmup
@@ -281,7 +292,7 @@ class _Run:
         path = self.model.folder / STATE if self.model.folder else None
         if path is None or not path.is_file():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=self.device, weights_only=True)
         if state["digest"] != self.digest:
             raise InputError(
                 f"{path} is of other settings or data; give another folder or delete it"

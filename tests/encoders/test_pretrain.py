@@ -27,8 +27,9 @@ def periodic_corpus(length=4_000) -> Corpus:
 
 
 def pretraining(out, training=TRAINING, config=CONFIG, corpus=None) -> Pretraining:
-    letters = np.frombuffer(b"ACGGT" * 60, np.uint8)
-    windows = validation_windows([letters], training)
+    windows = validation_windows(
+        np.tile(np.array([0, 1, 2, 2, 3], np.uint8), 60), training
+    )
     return Pretraining(config, training, corpus or periodic_corpus(), windows, out)
 
 
@@ -41,8 +42,13 @@ def test_it_learns_what_can_be_learned(tmp_path, objective):
     assert run.run(lambda *_: None) < 0.3
 
 
-def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
-    whole = pretraining(tmp_path / "whole")
+@pytest.mark.parametrize(
+    "training",
+    [TRAINING, replace(TRAINING, dropout=0.2, noise=0.1, average=0.9)],
+    ids=["plain", "regularised"],
+)
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path, training):
+    whole = pretraining(tmp_path / "whole", training)
     whole.run(lambda *_: None)
 
     class KilledError(Exception):
@@ -53,8 +59,8 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
             raise KilledError
 
     with pytest.raises(KilledError):
-        pretraining(tmp_path / "parts").run(kill)
-    again = pretraining(tmp_path / "parts")
+        pretraining(tmp_path / "parts", training).run(kill)
+    again = pretraining(tmp_path / "parts", training)
     again.run(lambda *_: None)
     assert again.step == whole.step == 30
     for name, value in whole.network.state_dict().items():

@@ -1,0 +1,139 @@
+"""Settings of the promoter networks, chosen on validation rows of the published split.
+
+    python benchmarks/promoter_tuning.py --data ../shared/data --work /tmp/w/promoters \
+        --jobs 8 --out benchmarks/results/promoter_tuning.json
+
+Each trial is one network with one training, one seed, all admissible training rows; it is
+judged by Pearson's r averaged over the conditions, on the validation rows, at its best
+epoch. No test row is read. The best of each kind stands in ``benchmarks/promoters.py``.
+Our own network is tried with more layouts than the others, because theirs are given by
+their papers; the JSON shows all trials.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+
+from benchmarks.machine import describe_machine
+from benchmarks.promoters import load_rows
+from models.promoter.training import NetworkModel, NetworkSettings, TrainingSettings
+
+RATES = (1e-3, 3e-3)
+HIDDEN = (0.05,)
+OURS = {
+    "width": 128, "stem_width": 256, "stem_bp": 11, "patch_bp": 5, "ssd_head": 64,
+    "ssd_chunk": 34, "n_attention": 1, "n_ssd": 1, "dropout": 0.2, "by_position": 32,
+    "hidden": 256, "hidden_dropout": 0.4,
+}  # fmt: skip
+LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "jores 128": ("jores", {}),
+    "jores 64": ("jores", {"filters": 64}),
+    "deepstarr": ("deepstarr", {}),
+    "deepstarr 0.3": ("deepstarr", {"dropout": 0.3}),
+    "gated": ("gated", {"width": 96, "stride": 5, "stem_bp": 15}),
+    "gated 128": ("gated", {"width": 128, "stride": 2, "stem_bp": 15, "dropout": 0.2}),
+    "ours, small stem": ("hybrid", {
+        "width": 96, "stem_width": 128, "patch_bp": 5, "ssd_head": 48, "ssd_chunk": 34,
+        "n_attention": 1, "n_ssd": 1, "dropout": 0.1, "by_position": 32,
+    }),
+    "ours": ("hybrid", OURS),
+    "ours, stem blocks": ("hybrid", {**OURS, "stem_blocks": 2}),
+    "ours, 4 stem blocks": ("hybrid", {**OURS, "stem_blocks": 4}),
+    "ours, deep": ("hybrid", {**OURS, "stem_blocks": 2, "n_attention": 2, "n_ssd": 2}),
+    "ours, fine tokens": ("hybrid", {**OURS, "stem_blocks": 2, "patch_bp": 2}),
+    "ours, more dropout": ("hybrid", {**OURS, "stem_blocks": 2, "dropout": 0.35}),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One network with one training."""
+
+    layout: str
+    training: TrainingSettings
+
+    @property
+    def network(self) -> NetworkSettings:
+        """Its settings."""
+        return NetworkSettings(*LAYOUTS[self.layout])
+
+
+def run(trial: Trial, data: str, work: str) -> dict[str, Any]:
+    """Fit one trial; return its settings and what it reached on validation rows."""
+    torch.set_num_threads(1)
+    rows = load_rows(Path(data), Path(work))
+    model = NetworkModel(trial.layout, trial.network, trial.training)
+    began = time.perf_counter()
+    model.fit(rows.trained, rows.published)
+    assert model.network is not None  # noqa: S101
+    best = min(model.history, key=lambda epoch: epoch["validation_loss"])
+    return {
+        "layout": trial.layout, "network": asdict(trial.network),
+        "training": asdict(trial.training),
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "validation_r": round(best["validation_r"], 4),
+        "validation_loss": round(best["validation_loss"], 4),
+        "best_epoch": int(best["epoch"]), "epochs": len(model.history),
+        "train_loss": round(best["train_loss"], 4),
+        "seconds": round(time.perf_counter() - began, 1),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run all trials and write the JSON after each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--layouts", nargs="+", default=list(LAYOUTS), choices=LAYOUTS)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    load_rows(arguments.data, arguments.work)
+    trials = [
+        Trial(layout, TrainingSettings(
+            epochs=arguments.epochs, batch_size=arguments.batch_size,
+            learning_rate=rate, hidden=hidden, patience=6,
+        ))
+        for hidden in HIDDEN for rate in RATES for layout in arguments.layouts
+    ]  # fmt: skip
+    os.environ["OMP_NUM_THREADS"] = "1"
+    done: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
+        futures = [
+            pool.submit(run, trial, str(arguments.data), str(arguments.work))
+            for trial in trials
+        ]
+        for future in as_completed(futures):
+            done.append(future.result())
+            done.sort(key=lambda found: -found["validation_r"])
+            text = json.dumps({"machine": describe_machine(), "trials": done}, indent=1)
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            arguments.out.write_text(text + "\n", encoding="utf-8")
+            found = future.result()
+            print(
+                f"[{len(done)}/{len(trials)}] {found['layout']:<22} "
+                f"rate {found['training']['learning_rate']} "
+                f"hidden {found['training']['hidden']}: r {found['validation_r']} "
+                f"epoch {found['best_epoch']}/{found['epochs']} "
+                f"train {found['train_loss']} {found['seconds']} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
