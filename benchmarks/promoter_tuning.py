@@ -29,13 +29,12 @@ from benchmarks.machine import describe_machine
 from benchmarks.promoters import load_rows
 from models.promoter.training import NetworkModel, NetworkSettings, TrainingSettings
 
-RATES = (1e-3, 3e-3)
-HIDDEN = (0.05,)
 OURS = {
     "width": 128, "stem_width": 256, "stem_bp": 11, "patch_bp": 5, "ssd_head": 64,
     "ssd_chunk": 34, "n_attention": 1, "n_ssd": 1, "dropout": 0.2, "by_position": 32,
     "hidden": 256, "hidden_dropout": 0.4,
 }  # fmt: skip
+STRANDS = {**OURS, "stem_strands": True, "stem_blocks": 2}
 LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "jores 128": ("jores", {}),
     "jores 64": ("jores", {"filters": 64}),
@@ -53,6 +52,14 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours, deep": ("hybrid", {**OURS, "stem_blocks": 2, "n_attention": 2, "n_ssd": 2}),
     "ours, fine tokens": ("hybrid", {**OURS, "stem_blocks": 2, "patch_bp": 2}),
     "ours, more dropout": ("hybrid", {**OURS, "stem_blocks": 2, "dropout": 0.35}),
+    "both strands": ("hybrid", STRANDS),
+    "both strands, 13 bp": ("hybrid", {**STRANDS, "stem_bp": 13, "stem_width": 128}),
+    "both strands, 4 stem blocks": ("hybrid", {**STRANDS, "stem_blocks": 4}),
+    "both strands, more dropout": ("hybrid", {**STRANDS, "dropout": 0.35}),
+    "both strands, narrow reading": ("hybrid", {
+        **STRANDS, "hidden": 64, "hidden_dropout": 0.2,
+    }),
+    "both strands, deep": ("hybrid", {**STRANDS, "n_attention": 2, "n_ssd": 2}),
 }  # fmt: skip
 
 
@@ -99,17 +106,24 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--layouts", nargs="+", default=list(LAYOUTS), choices=LAYOUTS)
+    parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 3e-3])
+    parser.add_argument("--hidden", nargs="+", type=float, default=[0.05])
+    parser.add_argument("--average", nargs="+", type=float, default=[0.0])
+    parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--patience", type=int, default=6)
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     load_rows(arguments.data, arguments.work)
     trials = [
         Trial(layout, TrainingSettings(
             epochs=arguments.epochs, batch_size=arguments.batch_size,
-            learning_rate=rate, hidden=hidden, patience=6,
+            learning_rate=rate, hidden=hidden, average=average,
+            weight_decay=arguments.weight_decay, patience=arguments.patience,
         ))
-        for hidden in HIDDEN for rate in RATES for layout in arguments.layouts
+        for hidden in arguments.hidden for rate in arguments.rates
+        for average in arguments.average for layout in arguments.layouts
     ]  # fmt: skip
     os.environ["OMP_NUM_THREADS"] = "1"
     done: list[dict[str, Any]] = []
@@ -128,7 +142,8 @@ def main() -> None:
             print(
                 f"[{len(done)}/{len(trials)}] {found['layout']:<22} "
                 f"rate {found['training']['learning_rate']} "
-                f"hidden {found['training']['hidden']}: r {found['validation_r']} "
+                f"hidden {found['training']['hidden']} "
+                f"average {found['training']['average']}: r {found['validation_r']} "
                 f"epoch {found['best_epoch']}/{found['epochs']} "
                 f"train {found['train_loss']} {found['seconds']} s",
                 flush=True,

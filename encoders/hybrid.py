@@ -37,6 +37,9 @@ class HybridConfig:
     """Its reach, in bp; odd."""
     stem_blocks: int = 0
     """Residual convolutions of 5 bp after it, still at full resolution."""
+    stem_strands: bool = False
+    """Its filters also read the other strand, and both readings are added: a motif counts
+    on either strand, while tokens keep their order from 5' to 3'."""
     patch_bp: int = 5
     """Bases that make one token."""
     n_attention: int = 3
@@ -196,7 +199,7 @@ class _Stem(nn.Module):
         super().__init__()
         if config.stem_bp % 2 == 0:
             raise InputError(f"stem_bp is {config.stem_bp}: it must be odd")
-        self.patch_bp = config.patch_bp
+        self.patch_bp, self.both = config.patch_bp, config.stem_strands
         self.wide = nn.Conv1d(
             len(ALPHABET), config.stem_width, config.stem_bp, padding="same"
         )
@@ -210,16 +213,25 @@ class _Stem(nn.Module):
         """Return tokens and which of them hold a base."""
         beyond = -codes.shape[1] % self.patch_bp
         codes, mask = F.pad(codes, (0, beyond)), F.pad(mask, (0, beyond))
-        letters = F.one_hot(codes.long(), len(ALPHABET)) * mask[..., None]
-        wide = self.wide(letters.to(self.wide.weight.dtype).transpose(1, 2))
-        wide = F.gelu(wide.transpose(1, 2)) * mask[..., None]
-        for block in self.blocks:
-            wide = block(wide, mask)
+        wide = self._read(codes.long(), mask)
+        if self.both:
+            codes = codes.long().flip(1)
+            other = torch.where(codes < N_BASES, N_BASES - 1 - codes, codes)
+            wide = wide + self._read(other, mask.flip(1)).flip(1)
         tokens = self.patch(wide.reshape(len(codes), -1, self.patch.in_features))
         there = mask.view(len(mask), -1, self.patch_bp).any(-1)
         if self.place is not None:
             tokens = tokens + self.place(self._waves(mask).to(wide.dtype))
         return tokens * there[..., None], there
+
+    def _read(self, codes: Tensor, mask: Tensor) -> Tensor:
+        """Return ``(batch, length, stem_width)``, zero where there is no base."""
+        letters = F.one_hot(codes, len(ALPHABET)) * mask[..., None]
+        wide = self.wide(letters.to(self.wide.weight.dtype).transpose(1, 2))
+        wide = F.gelu(wide.transpose(1, 2)) * mask[..., None]
+        for block in self.blocks:
+            wide = block(wide, mask)
+        return wide
 
     def _waves(self, mask: Tensor) -> Tensor:
         start = torch.arange(0, mask.shape[1], self.patch_bp, device=mask.device)

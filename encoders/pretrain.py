@@ -71,7 +71,8 @@ class Training:
         Evaluations without a better validation loss before the run stops.
     noise
         Share of the bases that are read as another base, drawn at random, while
-        learning: what is learned by heart then helps less. Targets stay as they are.
+        learning: what is learned by heart then helps less. Targets stay as they are. It
+        falls with the learning rate, so that the end is learned from clean sequence.
     dropout
         Share of what each layer adds that is zeroed while learning.
     average
@@ -308,7 +309,8 @@ class Pretraining:
         training = self.training
         self.network.train()
         codes, weights = self.corpus.sample(self.rng, training.batch, training.window)
-        loss = self._backward(*self._tensors(codes, weights, self.rng))
+        noise = training.noise * rate
+        loss = self._backward(*self._tensors(codes, weights, self.rng, noise))
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = peak * rate
@@ -335,7 +337,7 @@ class Pretraining:
     def _tensors(
         self, codes: NDArray[np.uint8] | NDArray[np.int64],
         weights: NDArray[np.float32] | None = None,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | None = None, noise: float = 0.0,
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         """Return codes, weights (default 1), hidden bases and what is read, on the device.
 
@@ -344,8 +346,8 @@ class Pretraining:
         """
         weights = np.ones(codes.shape, np.float32) if weights is None else weights
         codes, seen = codes.astype(np.uint8), codes.astype(np.uint8)
-        if rng is not None and self.training.noise:
-            wrong = (rng.random(codes.shape) < self.training.noise) & (codes < N_BASES)
+        if rng is not None and noise:
+            wrong = (rng.random(codes.shape) < noise) & (codes < N_BASES)
             turn = rng.integers(1, N_BASES, int(wrong.sum()), dtype=np.uint8)
             seen[wrong] = (seen[wrong] + turn) % N_BASES
         rng = rng or np.random.default_rng(0)

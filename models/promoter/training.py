@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,9 @@ class TrainingSettings:
         something.
     clip
         Greatest norm of the gradient.
+    average
+        Decay, a step, of the running mean of the weights (Polyak & Juditsky 1992), which
+        is what is judged and kept; 0: the weights themselves.
     bf16
         Compute in bfloat16 where torch's autocast does; weights stay float32.
     """
@@ -78,6 +82,7 @@ class TrainingSettings:
     species_weight: float = 0.05
     hidden: float = 0.02
     clip: float = 1.0
+    average: float = 0.0
     bf16: bool = True
 
 
@@ -204,6 +209,9 @@ class _Run:
             _groups(self.network, self.settings.weight_decay),
             lr=self.settings.learning_rate,
         )
+        # Of one network nothing but its weights may differ from its average.
+        self.average = deepcopy(self.network) if self.settings.average else self.network
+        self.steps = 0
         self.epoch = 0
         self.best_loss = math.inf
         self.best_epoch = 0
@@ -219,14 +227,14 @@ class _Run:
         ):
             began = time.monotonic()
             train_loss = self._one_epoch()
-            z = predict_z(self.network, self.check_codes, bf16=settings.bf16)
+            z = predict_z(self.average, self.check_codes, bf16=settings.bf16)
             loss = float(np.nanmean((z - self.check_z) ** 2))
             self.epoch += 1
             if loss < self.best_loss:
                 self.best_loss, self.best_epoch = loss, self.epoch
                 self.best = {
                     name: value.detach().clone()
-                    for name, value in self.network.state_dict().items()
+                    for name, value in self.average.state_dict().items()
                 }
             elif not math.isfinite(loss):
                 raise InputError(
@@ -276,7 +284,23 @@ class _Run:
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
                 self.optimizer.step()
+                self._average()
         return float(total) / n_batches
+
+    def _average(self) -> None:
+        """Move the average towards the network; counts and the like are copied."""
+        self.steps += 1
+        if self.average is self.network:
+            return
+        decay = min(self.settings.average, (1 + self.steps) / (10 + self.steps))
+        own = self.network.state_dict()
+        averaged = self.average.state_dict()
+        real = [name for name, value in averaged.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [averaged[name] for name in real], [own[name] for name in real], 1 - decay
+        )
+        for name in averaged.keys() - set(real):
+            averaged[name].copy_(own[name])
 
     def _set_rate(self, progress: float) -> None:
         warmup = self.settings.warmup
@@ -298,6 +322,8 @@ class _Run:
                 f"{path} is of other settings or data; give another folder or delete it"
             )
         self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.steps = state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.history = state["epoch"], state["history"]
         self.best, self.best_loss = state["best"], state["best_loss"]
@@ -313,6 +339,7 @@ class _Run:
             {
                 "digest": self.digest, "epoch": self.epoch, "history": self.history,
                 "network": self.network.state_dict(),
+                "average": self.average.state_dict(), "steps": self.steps,
                 "optimizer": self.optimizer.state_dict(),
                 "best": self.best, "best_loss": self.best_loss,
                 "best_epoch": self.best_epoch,
