@@ -35,6 +35,8 @@ OURS = {
     "hidden": 256, "hidden_dropout": 0.4,
 }  # fmt: skip
 STRANDS = {**OURS, "stem_strands": True, "stem_blocks": 2}
+NARROW = {**STRANDS, "hidden": 64, "hidden_dropout": 0.2}
+MAX = {**NARROW, "stem_norm": True, "patch_max": True}
 LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "jores 128": ("jores", {}),
     "jores 64": ("jores", {"filters": 64}),
@@ -56,8 +58,18 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "both strands, 13 bp": ("hybrid", {**STRANDS, "stem_bp": 13, "stem_width": 128}),
     "both strands, 4 stem blocks": ("hybrid", {**STRANDS, "stem_blocks": 4}),
     "both strands, more dropout": ("hybrid", {**STRANDS, "dropout": 0.35}),
-    "both strands, narrow reading": ("hybrid", {
-        **STRANDS, "hidden": 64, "hidden_dropout": 0.2,
+    "narrow": ("hybrid", NARROW),
+    "narrow, norm": ("hybrid", {**NARROW, "stem_norm": True}),
+    "narrow, norm, max": ("hybrid", MAX),
+    "narrow, norm, max, deep": ("hybrid", {**MAX, "n_attention": 2, "n_ssd": 2}),
+    "narrow, norm, max, one strand": ("hybrid", {**MAX, "stem_strands": False}),
+    "narrow, norm, max, 0 stem blocks": ("hybrid", {**MAX, "stem_blocks": 0}),
+    "narrow, norm, max, 4 stem blocks": ("hybrid", {**MAX, "stem_blocks": 4}),
+    "narrow, norm, max, small": ("hybrid", {
+        **MAX, "width": 96, "stem_width": 128, "ssd_head": 48,
+    }),
+    "narrow, norm, max, wide reading": ("hybrid", {
+        **MAX, "by_position": 64, "hidden": 128, "hidden_dropout": 0.3,
     }),
     "both strands, deep": ("hybrid", {**STRANDS, "n_attention": 2, "n_ssd": 2}),
 }  # fmt: skip

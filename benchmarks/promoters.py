@@ -22,6 +22,9 @@ Splits
     species-At, species-Sb, species-Zm
                    one species judges, the others teach; no species head.
     curve-N        the published split with N rows to learn from.
+
+The networks' settings are those that ``benchmarks/promoter_tuning.py`` found best on
+validation rows of the published split.
 """
 
 import argparse
@@ -76,29 +79,38 @@ FAMILY_SHARED = 0.1
 SPLIT_SEED = 3
 OURS = "ours"
 
-HYBRID = {
-    "width": 96, "stem_width": 128, "patch_bp": 5, "ssd_head": 48, "ssd_chunk": 34,
-    "dropout": 0.1, "by_position": 32,
-}  # fmt: skip
-NETWORKS = {
-    "Jores CNN": NetworkSettings("jores", {"filters": 64}),
-    "DeepSTARR": NetworkSettings("deepstarr"),
-    "gated hybrid": NetworkSettings("gated", {"width": 96, "stride": 5, "stem_bp": 15}),
-    "ours without SSD": NetworkSettings(
-        "hybrid", {**HYBRID, "n_attention": 2, "n_ssd": 0}
-    ),
-    "ours without attention": NetworkSettings(
-        "hybrid", {**HYBRID, "n_attention": 0, "n_ssd": 2}
-    ),
-    OURS: NetworkSettings("hybrid", {**HYBRID, "n_attention": 1, "n_ssd": 1}),
-}
-LEARNING_RATE = {"jores": 3e-3, "deepstarr": 3e-3, "gated": 3e-3, "hybrid": 3e-3}
-"""The better of 0.001 and 0.003 for each kind: validation rows, 6,000 to learn from."""
+TUNING = Path(__file__).resolve().parent / "results" / "promoter_tuning.json"
+NETWORKS = (
+    "Jores CNN", "DeepSTARR", "gated hybrid",
+    "ours without SSD", "ours without attention", OURS,
+)  # fmt: skip
+KINDS = {"Jores CNN": "jores", "DeepSTARR": "deepstarr", "gated hybrid": "gated"}
 RIDGES = {"GC ridge": 0, "4-mer ridge": 4, "6-mer ridge": 6}
 MODELS = (*RIDGES, *NETWORKS)
 MAIN_SPLITS = ("published", "cluster", "family", *(f"species-{s}" for s in SPECIES))
 CURVE = (1_000, 2_000, 4_000, 8_000)
-CURVE_MODELS = ("4-mer ridge", OURS)
+CURVE_MODELS = ("4-mer ridge", "DeepSTARR", OURS)
+
+
+@cache
+def chosen(tuning: Path, model: str) -> tuple[NetworkSettings, TrainingSettings]:
+    """Return a network and its training, the best on validation rows.
+
+    Ours without one kind of block has as many of the other in its place.
+    """
+    trials = json.loads(tuning.read_text("utf-8"))["trials"]
+    kind = KINDS.get(model, "hybrid")
+    best = max(
+        (trial for trial in trials if trial["network"]["kind"] == kind),
+        key=lambda trial: trial["validation_r"],
+    )
+    settings = dict(best["network"]["settings"])
+    if model.startswith("ours without"):
+        n = settings["n_attention"] + settings["n_ssd"]
+        without = "n_ssd" if model.endswith("SSD") else "n_attention"
+        other = "n_attention" if without == "n_ssd" else "n_ssd"
+        settings |= {without: 0, other: n}
+    return NetworkSettings(kind, settings), TrainingSettings(**best["training"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +123,13 @@ class Task:
     data: str
     work: str
     rows: int
-    training: TrainingSettings
     threads: int
+    tuning: str
+
+    @property
+    def network(self) -> NetworkSettings:
+        """Its network."""
+        return chosen(Path(self.tuning), self.model)[0]
 
     @property
     def folder(self) -> Path:
@@ -122,11 +139,8 @@ class Task:
 
     @property
     def fitting(self) -> TrainingSettings:
-        """Settings of its own: the network's rate, no species head for a new species."""
-        settings = self.training
-        if self.model in NETWORKS:
-            rate = LEARNING_RATE[NETWORKS[self.model].kind]
-            settings = replace(settings, learning_rate=rate)
+        """Settings of its own: those chosen, no species head for a new species."""
+        settings = chosen(Path(self.tuning), self.model)[1]
         if self.split.startswith("species"):
             settings = replace(settings, species_weight=0.0)
         return settings
@@ -138,7 +152,7 @@ class Task:
         if self.model in RIDGES:
             return {"rows": rows, "k": RIDGES[self.model]}
         about = {
-            "rows": rows, "network": asdict(NETWORKS[self.model]),
+            "rows": rows, "network": asdict(self.network),
             "training": asdict(self.fitting),
         }  # fmt: skip
         return json.loads(json.dumps(about))  # type: ignore[no-any-return]
@@ -246,9 +260,7 @@ def run(task: Task) -> dict[str, Any]:
     if task.model in RIDGES:
         model = KmerRidge(RIDGES[task.model])
     else:
-        model = NetworkModel(
-            task.model, NETWORKS[task.model], task.fitting, task.folder
-        )
+        model = NetworkModel(task.model, task.network, task.fitting, task.folder)
     began, cpu = time.perf_counter(), time.process_time()
     model.fit(table, split, seed=task.seed)
     fitted, fitted_cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -261,6 +273,7 @@ def run(task: Task) -> dict[str, Any]:
         "n_train": len(split.train), "n_validation": len(split.validation),
         "n_test": len(split.test), "left_out": dict(split.left_out),
         "seconds": round(fitted, 1), "cpu_seconds": round(fitted_cpu, 1),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
     }  # fmt: skip
     if isinstance(model, NetworkModel):
         assert model.network is not None  # noqa: S101
@@ -503,12 +516,10 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=[*MAIN_SPLITS, "curve"])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=8, help="published, curve")
-    parser.add_argument("--small-epochs", type=int, default=6, help="other splits")
     parser.add_argument(
         "--rows", type=int, default=3_000, help="other splits' training"
     )
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--tuning", type=Path, default=TUNING, help="chosen settings")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--bootstrap", type=int, default=1_000)
     parser.add_argument("--report", action="store_true", help="train nothing")
@@ -555,19 +566,14 @@ def plan(arguments: argparse.Namespace, *, all_splits: bool = False) -> list[Tas
     for split in splits:
         names = [f"curve-{n}" for n in CURVE] if split == "curve" else [split]
         for name in names:
-            long = name == "published" or split == "curve"
-            training = TrainingSettings(
-                epochs=arguments.epochs if long else arguments.small_epochs,
-                batch_size=arguments.batch_size,
-            )
             models = CURVE_MODELS if split == "curve" else MODELS
             for seed in [0, 1, 2] if all_splits else arguments.seeds:
                 tasks += [
                     Task(name, model, seed, str(arguments.data), str(arguments.work),
-                         arguments.rows, training, 1)
+                         arguments.rows, 1, str(arguments.tuning))
                     for model in models
                     if (all_splits or model in arguments.models)
-                    and (seed == 0 or (model in NETWORKS and split != "curve"))
+                    and (seed == 0 or model in NETWORKS)
                 ]  # fmt: skip
     return tasks
 

@@ -40,8 +40,13 @@ class HybridConfig:
     stem_strands: bool = False
     """Its filters also read the other strand, and both readings are added: a motif counts
     on either strand, while tokens keep their order from 5' to 3'."""
+    stem_norm: bool = False
+    """Batch normalisation after it."""
     patch_bp: int = 5
     """Bases that make one token."""
+    patch_max: bool = False
+    """A token is made from the largest value of each channel over its bases; without,
+    from all values."""
     n_attention: int = 3
     """Transformer blocks."""
     n_ssd: int = 3
@@ -203,10 +208,13 @@ class _Stem(nn.Module):
         self.wide = nn.Conv1d(
             len(ALPHABET), config.stem_width, config.stem_bp, padding="same"
         )
+        self.norm = nn.BatchNorm1d(config.stem_width) if config.stem_norm else None
         self.blocks = nn.ModuleList(
             _ConvolutionBlock(config) for _ in range(config.stem_blocks)
         )
-        self.patch = nn.Linear(config.patch_bp * config.stem_width, config.width)
+        self.largest = config.patch_max
+        each = 1 if config.patch_max else config.patch_bp
+        self.patch = nn.Linear(each * config.stem_width, config.width)
         self.place = nn.Linear(4 * N_WAVES, config.width) if config.positions else None
 
     def forward(self, codes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -218,7 +226,8 @@ class _Stem(nn.Module):
             codes = codes.long().flip(1)
             other = torch.where(codes < N_BASES, N_BASES - 1 - codes, codes)
             wide = wide + self._read(other, mask.flip(1)).flip(1)
-        tokens = self.patch(wide.reshape(len(codes), -1, self.patch.in_features))
+        patches = wide.reshape(len(codes), -1, self.patch_bp, wide.shape[-1])
+        tokens = self.patch(patches.amax(2) if self.largest else patches.flatten(2))
         there = mask.view(len(mask), -1, self.patch_bp).any(-1)
         if self.place is not None:
             tokens = tokens + self.place(self._waves(mask).to(wide.dtype))
@@ -228,6 +237,8 @@ class _Stem(nn.Module):
         """Return ``(batch, length, stem_width)``, zero where there is no base."""
         letters = F.one_hot(codes, len(ALPHABET)) * mask[..., None]
         wide = self.wide(letters.to(self.wide.weight.dtype).transpose(1, 2))
+        if self.norm is not None:
+            wide = self.norm(wide)
         wide = F.gelu(wide.transpose(1, 2)) * mask[..., None]
         for block in self.blocks:
             wide = block(wide, mask)
