@@ -5,8 +5,8 @@
 
 The corpus is the one the shipped model is trained on (its card says how it is made). With
 ``--jobs`` as many variants run at once; give no more than there are idle cores.
-Every variant reads the same corpus for the same time and is then asked for the same
-hidden bases of the validation chromosome, one at a time, with all others known.
+Every variant reads the same corpus for the same time; its best model is then asked for
+the same hidden bases of the validation chromosome, one at a time, with all others known.
 A variant that is finished is not run again.
 """
 
@@ -27,13 +27,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
-from encoders.language import language_model
+from data_registry.errors import InputError
+from encoders.language import LanguageConfig, load_language_model
 from encoders.likelihood import log_probabilities_at
 from encoders.material import Material
 from encoders.nucleotides import UNKNOWN
-from encoders.pretrain import Pretraining, read_config, validation_windows
+from encoders.pretrain import Pretraining, Training, validation_windows
 
-CONFIG = Path(__file__).resolve().parents[1] / "encoders/configs/yeast_lm.toml"
+TRAINING = Training(batch=4, window=1024, every=200)
 CONVOLUTIONS = tuple(f"conv:3:{2**i}" for i in range(8))
 VARIANTS: dict[str, dict[str, Any]] = {
     "cloze, convolutions": {"layers": CONVOLUTIONS},
@@ -97,26 +98,28 @@ def finished(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one variant and ask it for the hidden sites."""
-    model, training = read_config(CONFIG)
-    model = replace(model, **VARIANTS[name])
-    training = replace(training, minutes=arguments.minutes, every=200)
+    model = replace(LanguageConfig(width=128, kmer=6, head=256), **VARIANTS[name])
+    training = replace(TRAINING, minutes=arguments.minutes)
     material, _ = Material.read(arguments.corpus)
     codes = material.watched
     windows = validation_windows(codes, training)
     out = arguments.work / str(os.getpid()) / name.replace(" ", "_")
     run = Pretraining(model, training, material.corpus, windows, out)
-    run.run(lambda *_: None)
+    diverged = False
+    try:
+        run.run(lambda *_: None)
+    except InputError as error:
+        print(name, error, flush=True)
+        diverged = True
     known = np.flatnonzero(codes != UNKNOWN)
     at = np.sort(np.random.default_rng(1).choice(known, arguments.sites, replace=False))
-    run.network.stream_dtype = None
-    trained = language_model(run.network, "")
-    rows = log_probabilities_at(trained, codes, at)
+    rows = log_probabilities_at(load_language_model(out), codes, at)
     return {
         "parameters": sum(value.numel() for value in run.network.parameters()),
         "layers": list(model.layers), "objective": model.objective, "kmer": model.kmer,
         "reach_bp": model.reach_bp, "steps": run.step, "tokens": run.tokens,
         "tokens_per_s": round(run.tokens / run.seconds),
-        "validation_bits_in_windows": round(run.best, 4),
+        "validation_bits_in_windows": round(run.best, 4), "diverged": diverged,
         "nats_by_site": (-rows[np.arange(len(at)), codes[at]]).astype(float).tolist(),
     }  # fmt: skip
 

@@ -55,7 +55,7 @@ class LanguageConfig:
     objective: Literal["cloze", "masked"] = "cloze"
     width: int = 128
     layers: tuple[str, ...] = tuple(f"conv:3:{2**i}" for i in range(8))
-    kmer: int = 6
+    kmer: int = 1
     head: int = 256
     mask_share: float = 0.15
     trained_on: str = ""

@@ -386,7 +386,18 @@ class Pretraining:
             self.network.load_state_dict(last)
 
     def _record(self, train_bits: float, rate: float) -> None:
-        """Evaluate, log, keep the best model, and write the checkpoint."""
+        """Evaluate, log, keep the best model, and write the checkpoint.
+
+        Raises
+        ------
+        InputError
+            The loss is not a number any more; what was kept before stays.
+        """
+        if not math.isfinite(train_bits):
+            raise InputError(
+                f"training diverged before step {self.step}: lower matrix_rate or "
+                f"other_rate; the best model so far is in {self.out}"
+            )
         is_main = self.accelerator.is_main_process
         if is_main:
             self.out.mkdir(parents=True, exist_ok=True)

@@ -176,7 +176,9 @@ def test_regression_answers_in_the_unit_of_the_targets(folders, tmp_path):
     values = predict(predictor, test.sequences)
     assert 100 < values.mean() < 105
     found = measure(test.targets, values, "regression")
-    assert found["pearson"] > 0.6
+    # Chance exceeds 0.33 in one of 100 draws of 60; how far above it the few steps get
+    # differs between processors (0.55 and 0.75 were seen).
+    assert found["pearson"] > 0.4
     assert found["mse"] < test.targets.var()
     assert set(fitted.metrics) == {"pearson", "spearman", "mse"}
 

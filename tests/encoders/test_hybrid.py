@@ -23,9 +23,19 @@ def sequences(batch: int, length: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(rng.integers(0, 5, (batch, length), dtype=np.uint8))
 
 
+LAYOUTS = {
+    "plain": SMALL,
+    "stem of both strands": replace(SMALL, stem_strands=True, stem_blocks=2),
+    "norm and largest": replace(SMALL, stem_norm=True, patch_max=True, stem_blocks=1),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("length", [1, 4, 170, 173])
-def test_a_sequence_alone_among_others_and_padded_gives_the_same(length: int) -> None:
-    encoder = make()
+def test_a_sequence_alone_among_others_and_padded_gives_the_same(
+    length: int, layout: str
+) -> None:
+    encoder = make(LAYOUTS[layout])
     codes = sequences(3, 211)
     mask = torch.ones_like(codes, dtype=torch.bool)
     mask[1, length:] = False
@@ -74,6 +84,20 @@ def test_other_strand(*, both_strands: bool) -> None:
         other = encoder(torch.from_numpy(reverse_complement(given)[None].copy()))[0]
     same = torch.allclose(ours, other, atol=1e-6)
     assert same == both_strands
+
+
+def test_a_stem_of_both_strands_reads_them_alike() -> None:
+    # Patches of one base: the tokens of the other strand are these in reverse order.
+    config = replace(
+        SMALL, stem_strands=True, stem_blocks=2, patch_bp=1, positions=False
+    )
+    stem = make(config).stem
+    codes = sequences(2, 40)
+    other = torch.from_numpy(np.stack([reverse_complement(c) for c in codes.numpy()]))
+    mask = torch.ones_like(codes, dtype=torch.bool)
+    with torch.no_grad():
+        one, two = stem(codes, mask)[0], stem(other, mask)[0]
+    torch.testing.assert_close(one, two.flip(1), atol=1e-5, rtol=1e-5)
 
 
 def test_other_strand_of_padded_sequences() -> None:

@@ -3,11 +3,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from typer.testing import CliRunner
 
-from data_registry.errors import InputError
+from data_registry.errors import InputError, MalformedFileError
 from encoders.corpus import Account, Corpus
 from encoders.language import LanguageConfig, load_language_model
-from encoders.pretrain import Pretraining, Training, read_config, validation_windows
+from encoders.material import Material
+from encoders.pretrain import (
+    Pretraining,
+    Training,
+    app,
+    read_config,
+    validation_windows,
+)
 
 pytest.importorskip("accelerate", reason="the extra 'models' is not installed")
 
@@ -100,3 +109,98 @@ def test_settings_that_do_not_exist_are_refused(tmp_path):
     file.write_text("[optimiser]\n")
     with pytest.raises(InputError, match="table 'optimiser'"):
         read_config(file)
+
+
+def test_the_average_is_the_running_mean_by_hand(tmp_path):
+    run = pretraining(tmp_path, replace(TRAINING, average=0.9))
+    name = "out"
+    first = run.network.state_dict()[name].clone()
+    expected = first.clone()
+    for step in range(30):
+        run.step = step
+        with torch.no_grad():
+            run.network.state_dict()[name].add_(1.0)
+        run._average()
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * run.network.state_dict()[name]
+    torch.testing.assert_close(run.average[name], expected)
+    with run.averaged():
+        torch.testing.assert_close(run.network.state_dict()[name], expected)
+    torch.testing.assert_close(run.network.state_dict()[name], first + 30)
+
+
+def test_noise_changes_what_is_read_and_never_the_targets(tmp_path):
+    run = pretraining(tmp_path)
+    codes = np.tile(np.array([0, 1, 2, 3, 4], np.uint8), (200, 40))
+    targets, _, hidden, seen = run._tensors(
+        codes, None, np.random.default_rng(1), noise=0.25
+    )
+    np.testing.assert_array_equal(targets.numpy(), codes)
+    assert not hidden.any()  # the cloze objective hides nothing
+    known = codes < 4
+    changed = seen.numpy() != codes
+    assert not changed[~known].any()  # an unknown base stays unknown
+    assert changed[known].mean() == pytest.approx(0.25, abs=0.01)
+    # each of the three other bases as often
+    turns = (seen.numpy() - codes)[changed] % 4
+    assert np.bincount(turns)[1:] == pytest.approx(changed.sum() / 3, rel=0.05)
+    clean = run._tensors(codes)[3]
+    np.testing.assert_array_equal(clean.numpy(), codes)
+
+
+def test_dropout_is_of_training_alone(tmp_path):
+    run = pretraining(tmp_path, replace(TRAINING, dropout=0.5, steps=5))
+    run.run(lambda *_: None)
+    assert run.validate() == run.validate()
+
+
+def test_material_is_written_and_read_alike(tmp_path):
+    watched = np.array([0, 1, 4], np.uint8)
+    material = Material("asm", ("chr1",), ("chr2", "chr3"), periodic_corpus(), watched)
+    material.write(tmp_path / "corpus.npz", "made from this")
+    back, key = Material.read(tmp_path / "corpus.npz")
+    assert key == "made from this"
+    assert back.corpus.digest == material.corpus.digest
+    assert back.corpus.accounts == material.corpus.accounts
+    assert (back.assembly, back.held_out, back.validation) == (
+        "asm", ("chr1",), ("chr2", "chr3"),
+    )  # fmt: skip
+    np.testing.assert_array_equal(back.watched, watched)
+    (tmp_path / "other.npz").write_bytes(b"no archive")
+    with pytest.raises(MalformedFileError, match="not a corpus"):
+        Material.read(tmp_path / "other.npz")
+
+
+def test_a_corpus_is_enough_to_train_elsewhere(tmp_path):
+    watched = np.tile(np.array([0, 1, 2, 2, 3], np.uint8), 60)
+    file = tmp_path / "corpus.npz"
+    Material("asm", ("chr1",), ("chr2",), periodic_corpus(), watched).write(file, "")
+    config = tmp_path / "c.toml"
+    config.write_text(
+        '[model]\nwidth = 32\nlayers = ["conv:3:1"]\nkmer = 1\nhead = 32\n'
+        "[training]\nbatch = 2\nwindow = 64\nsteps = 4\nevery = 2\n"
+        "validation_windows = 2\ncompiled = false\nbfloat16 = false\n"
+    )
+    call = [
+        "--corpus",
+        str(file),
+        "--config",
+        str(config),
+        "--out",
+        str(tmp_path / "m"),
+    ]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    model = load_language_model(tmp_path / "m")
+    assert (model.config.trained_on, model.config.held_out) == ("asm", ("chr1",))
+    refused = CliRunner().invoke(app, [*call, "--held-out", "chr9"])
+    assert isinstance(refused.exception, InputError)
+
+
+def test_a_run_that_diverges_says_so_and_keeps_the_best(tmp_path):
+    run = pretraining(tmp_path)
+    run.run(lambda *_: None)
+    best = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="diverged before step 30: lower matrix_rate"):
+        run._record(float("nan"), 0.0)
+    assert (tmp_path / "model.safetensors").read_bytes() == best
