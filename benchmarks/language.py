@@ -71,7 +71,7 @@ ASSEMBLIES = "yeast/assemblies"
 DRAWS, QUICK_DRAWS = 2_000, 200
 SEED = 20_260_302
 TAILS = (0.001, 0.01, 0.1)
-SPEED_BP, SPEED_VARIANTS, BATCH = 200_000, 256, 64
+SPEED_BP, SPEED_VARIANTS, BATCH = 100_000, 32, 16
 GOALS = {
     "bits_per_base": 1.79, "bits_below_markov": 0.08, "stop_auroc": 0.97,
     "observed_auroc": 0.55, "variants_per_s": 2_000,
