@@ -267,7 +267,7 @@ def cancel(workspace: Path, job_id: str) -> Job:
 
 
 def remove(workspace: Path, job_id: str) -> None:
-    """Delete a job that is over, its result with it.
+    """Delete a job that is over, its result and its uploaded file with it.
 
     Raises
     ------
@@ -278,6 +278,14 @@ def remove(workspace: Path, job_id: str) -> None:
     if not job.is_over:
         raise InputError(f"job {job_id} is {job.state}; cancel it first")
     shutil.rmtree(job.folder, ignore_errors=True)
+    vcf = Path(job.request.vcf)
+    if vcf.parent == uploads_of(workspace).resolve():
+        vcf.unlink(missing_ok=True)
+
+
+def uploads_of(workspace: Path) -> Path:
+    """Return the folder of uploaded files: inside no web root, under generated names."""
+    return workspace / "uploads"
 
 
 def shown_name(text: str) -> str:
