@@ -128,9 +128,9 @@ class Upload:
         self.path.unlink(missing_ok=True)
 
     def _expand(self, piece: bytes) -> None:
-        text = b""
+        is_full = False
         # A full piece may leave text behind inside the decompressor.
-        while piece or len(text) == _PIECE:
+        while piece or is_full:
             if self._gzip is None or self._gzip.eof:  # bgzip is many members in a row
                 self._gzip = zlib.decompressobj(wbits=31)
             try:
@@ -140,6 +140,7 @@ class Upload:
                     f"the compressed data are damaged ({error})", "Send it again"
                 ) from error
             self._keep(text)
+            is_full = len(text) == _PIECE and not self._gzip.eof
             piece = self._gzip.unconsumed_tail or self._gzip.unused_data
             if self._gzip.unused_data and not piece.startswith(_GZIP[: len(piece)]):
                 raise self._fault("something follows the compressed data", _REMEDY)
