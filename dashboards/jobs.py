@@ -224,10 +224,14 @@ def read_job(workspace: Path, job_id: str) -> Job:
         job = Job(job_id, folder, request, "queued", "starting")
         is_late = time.time() - request.submitted_at > _START_LIMIT_S
         return _ended(job) if is_late else job
-    pid, pid_started = held.pop("pid"), held.pop("pid_started")
-    held["outputs"] = tuple(Output(**one) for one in held["outputs"])
-    held["missing_layers"] = tuple(held["missing_layers"])
-    job = Job(job_id, folder, request, **held)
+    try:
+        pid, pid_started = held.pop("pid"), held.pop("pid_started")
+        held["outputs"] = tuple(Output(**one) for one in held["outputs"])
+        held["missing_layers"] = tuple(held["missing_layers"])
+        job = Job(job_id, folder, request, **held)
+    except (KeyError, TypeError):
+        problem = "its state was written by another version of cisgraph; start it again"
+        return Job(job_id, folder, request, "failed", "failed", problem=problem)
     return job if job.is_over or _is_alive(pid, pid_started) else _ended(job)
 
 
