@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import Query
 
 from dashboards.api.problems import Problem
@@ -92,9 +93,23 @@ def arrow_stream(
     pieces = _Pieces()
     with pa.ipc.new_stream(pa.PythonFile(pieces, mode="w"), schema) as writer:
         for batch in batches:
-            writer.write_batch(batch)
+            writer.write_batch(_scrubbed(batch))
             yield pieces.take()
     yield pieces.take()
+
+
+def _scrubbed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch without what happens to lie in memory where it holds no value."""
+    columns = []
+    for column in batch.columns:
+        if column.null_count and pa.types.is_primitive(column.type):
+            zero = pa.scalar(0).cast(column.type)
+            values = pc.fill_null(column, zero).to_numpy(zero_copy_only=False)
+            mask = column.is_null().to_numpy(zero_copy_only=False)
+            columns.append(pa.array(values, column.type, mask=mask))
+        else:
+            columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 class _Pieces(io.RawIOBase):

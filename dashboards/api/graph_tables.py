@@ -1,6 +1,8 @@
 """The tables of one graph, mapped into memory, and which edges touch a node."""
 
+import shutil
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,13 +28,14 @@ class GraphTables:
     graph
         A folder ``graph/<digest>``, which never changes.
     scratch
-        Where to write the mapped copies.
+        A folder to write the mapped copies into; it goes with this object.
     """
 
     def __init__(self, graph: Path, scratch: Path) -> None:
         self.manifest = read_manifest(graph)
-        self._scratch = scratch / "mapped"
+        self._scratch = scratch
         self._scratch.mkdir()
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         self._tables: dict[str, pa.Table] = {}
         self._ends: dict[tuple[str, str], tuple[Ints, Ints]] = {}
         self._lock = threading.Lock()

@@ -47,6 +47,8 @@ class Snapshot:
     folder
         An empty folder for the copy, removed with the snapshot. It is laid out like a
         workspace, so what reads a workspace can read it.
+    before
+        The snapshot before, whose tables are taken over where the graph is the same.
 
     Raises
     ------
@@ -54,7 +56,9 @@ class Snapshot:
         No workspace, or a writer holds it.
     """
 
-    def __init__(self, workspace: Path, folder: Path) -> None:
+    def __init__(
+        self, workspace: Path, folder: Path, before: "Snapshot | None" = None
+    ) -> None:
         self.folder = folder
         self.version = version_of(workspace)
         self.readers = 0
@@ -78,7 +82,14 @@ class Snapshot:
         self._connection.execute(f"SET allowed_directories = [{listed}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
-        self.tables = GraphTables(graph, folder) if graph is not None else None
+        self.tables: GraphTables | None = None
+        if graph is not None:
+            if before is not None and before.version[-2:] == self.version[-2:]:
+                self.tables = before.tables
+            else:
+                self.tables = GraphTables(
+                    graph, folder.with_name(f"{folder.name}-graph")
+                )
 
     @contextmanager
     def query(self, limit_s: float) -> Iterator["Query"]:
@@ -173,7 +184,7 @@ class Snapshots:
         self._lock, self._renewal = threading.Lock(), threading.Lock()
         self._n = 0
         self._looked_at = 0.0
-        self._newest = self._take()
+        self._newest = self._take(None)
 
     @contextmanager
     def reading(self) -> Iterator[Snapshot]:
@@ -205,7 +216,7 @@ class Snapshots:
         try:
             if version_of(self._workspace) != self._newest.version:
                 # A writer is at work: what we have is still the last whole state.
-                fresh = self._take()
+                fresh = self._take(self._newest)
                 with self._lock:
                     old, self._newest = self._newest, fresh
                     old.is_old = True
@@ -218,19 +229,19 @@ class Snapshots:
             self._looked_at = time.monotonic()
             self._renewal.release()
 
-    def _take(self) -> Snapshot:
+    def _take(self, before: Snapshot | None) -> Snapshot:
         self._n += 1
         folder = self._scratch / str(self._n)
         folder.mkdir()
         try:
-            return Snapshot(self._workspace, folder)
+            return Snapshot(self._workspace, folder, before)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
 def version_of(workspace: Path) -> tuple[object, ...]:
-    """Return what changes whenever the registry or the current graph does."""
+    """Return what changes whenever the registry (first) or the current graph (last two) does."""
     found: list[object] = []
     for name in ("registry.duckdb", "registry.duckdb.wal"):
         try:

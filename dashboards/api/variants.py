@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
@@ -212,13 +211,11 @@ def list_variants(
     after = -1 if page_token is None else int(page_token)
     with snapshot.query(limits.time_s) as query:
         total = query.value(f"SELECT count(*) {source} WHERE {where}", [path, *values])
-        table = pa.Table.from_batches(
-            query.batches(
-                f"SELECT {shown}, file_row_number {source} WHERE {where} "
-                "AND file_row_number > ? ORDER BY file_row_number LIMIT ?",
-                [path, *values, after, page_size + 1], page_size + 1,
-            )
-        )  # fmt: skip
+        table = query.batches(
+            f"SELECT {shown}, file_row_number {source} WHERE {where} "
+            "AND file_row_number > ? ORDER BY file_row_number LIMIT ?",
+            [path, *values, after, page_size + 1], page_size + 1,
+        ).read_all()  # fmt: skip
     rows = json_rows(table)
     numbers = [row.pop("file_row_number") for row in rows]
     is_last = len(rows) <= page_size
