@@ -19,7 +19,7 @@ from dashboards.api import (
 )
 from dashboards.api.guards import Guard
 from dashboards.api.problems import Problem, ProblemBody, install
-from dashboards.api.scoring import Variants
+from dashboards.api.scoring import GivenVariants
 from dashboards.api.server import Server
 from dashboards.api.settings import Settings
 
@@ -77,7 +77,7 @@ def make_application(settings: Settings) -> ASGIApp:
     def openapi() -> dict[str, Any]:
         document = plain()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (ProblemBody, Variants):
+        for model in (ProblemBody, GivenVariants):
             own = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= own.pop("$defs", {}) | {model.__name__: own}
         document["components"]["securitySchemes"] = {

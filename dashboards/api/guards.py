@@ -24,8 +24,8 @@ from dashboards.api.settings import Settings
 log = logging.getLogger("cisgraph.api")
 
 JSON_TYPE = "application/json"
-VCF_TYPES = frozenset({"text/x-vcf", "text/vcf", "application/vcf", "application/gzip"})
-"""A VCF as text, or compressed under any of these names."""
+VCF_TYPES = frozenset({"text/x-vcf", "application/gzip"})
+"""A VCF as text, or compressed with gzip or bgzip; which it is, is told by its bytes."""
 
 OPEN_PATHS = frozenset({"/api/health"})
 """What needs no token."""

@@ -27,6 +27,14 @@ _MEDIA_TYPES = {
     "result.jsonl": "application/x-ndjson",
 }
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["progress", "end"]},
+        "data": {"type": "string", "description": "A `JobBody`, as JSON."},
+    },
+}
+
 JobId = Annotated[
     str,
     Path(
@@ -107,7 +115,7 @@ def read_job(id: JobId, server: ServerHere) -> JobBody:  # noqa: A002
         200: {
             "description": "Server-sent events: `progress` with the job as data whenever "
             "something has changed, `end` with its last state.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         **documented("not-found", "invalid-request"),
     },

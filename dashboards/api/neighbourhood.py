@@ -72,7 +72,7 @@ def read_neighbourhood(
     ] = "gene",
     hops: Annotated[int, Query(ge=0, le=3)] = 1,
     edge: Annotated[
-        list[str] | None,
+        list[Annotated[str, Field(json_schema_extra={"enum": list(EDGE_TYPES)})]] | None,
         Query(description="Follow only these edge types; may repeat.", max_length=40,
               examples=[["gene__linked_to__cre"]]),
     ] = None,

@@ -1,6 +1,7 @@
 """Errors as ``application/problem+json`` (RFC 9457), each with a type of its own."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -153,6 +154,8 @@ def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         request_id = str(request.scope.get("request_id", ""))
         problem = problem_of(error)
+        if problem.kind == "wrong-method":
+            problem.headers = {"Allow": ", ".join(_methods(app, request.url.path))}
         if problem.kind == "internal":
             log.error("request %s failed", request_id, exc_info=error)
         return respond(problem, request.url.path, request_id)
@@ -163,6 +166,16 @@ def install(app: FastAPI) -> None:
     )  # fmt: skip
     for kind in kinds:
         app.add_exception_handler(kind, handle)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path; the framework names those of one route alone."""
+    found = set[str]()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{[^/]+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
 
 
 def _of_framework(error: HTTPException) -> Problem:

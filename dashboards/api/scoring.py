@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from dashboards.api.forms import json_rows
-from dashboards.api.guards import JSON_TYPE, VCF_TYPES, media_type
+from dashboards.api.guards import JSON_TYPE, media_type
 from dashboards.api.job_resources import JobBody
 from dashboards.api.problems import Problem, documented
 from dashboards.api.scorer import Scores
@@ -27,14 +27,16 @@ _HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n
 _WORD = r"^[^\s\x00-\x1f\x7f]+$"
 
 
-class Variant(BaseModel, extra="forbid"):
+class GivenVariant(BaseModel, extra="forbid"):
     """One ALT allele, as a VCF would state it."""
 
     chrom: str = Field(
         description="Contig, by any name the workspace knows.",
         min_length=1, max_length=200, pattern=_WORD, examples=["chr1"],
     )  # fmt: skip
-    pos: int = Field(description="1-based.", ge=0, le=2**40, examples=[10300])
+    pos: int = Field(
+        description="1-based.", strict=True, ge=0, le=2**40, examples=[10300]
+    )
     ref: str = Field(min_length=1, max_length=10_000, pattern=_WORD, examples=["A"])
     alt: str = Field(
         description="One allele; no commas.",
@@ -42,10 +44,10 @@ class Variant(BaseModel, extra="forbid"):
     )  # fmt: skip
 
 
-class Variants(BaseModel, extra="forbid"):
-    """Variants to score."""
+class GivenVariants(BaseModel, extra="forbid"):
+    """GivenVariants to score."""
 
-    variants: list[Variant] = Field(min_length=1, max_length=20_000)
+    variants: list[GivenVariant] = Field(min_length=1, max_length=20_000)
     name: str = Field(
         "variants",
         description="What to call them.",
@@ -54,7 +56,7 @@ class Variants(BaseModel, extra="forbid"):
     )
 
 
-_VARIANTS = TypeAdapter(Variants)
+_VARIANTS = TypeAdapter(GivenVariants)
 
 
 class ScoredBody(BaseModel):
@@ -91,19 +93,16 @@ _BODY = {
         "required": True,
         "content": {
             JSON_TYPE: {
-                "schema": {"$ref": "#/components/schemas/Variants"},
+                "schema": {"$ref": "#/components/schemas/GivenVariants"},
                 "example": {
                     "variants": [
                         {"chrom": "chr1", "pos": 10300, "ref": "A", "alt": "G"}
                     ]
                 },
             },
-            **{
-                name: {
-                    "schema": {"type": "string", "format": "binary"},
-                    "example": _VCF_EXAMPLE,
-                }
-                for name in sorted(VCF_TYPES - {"application/gzip"})
+            "text/x-vcf": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": _VCF_EXAMPLE,
             },
             "application/gzip": {"schema": {"type": "string", "format": "binary"}},
         },
@@ -185,7 +184,7 @@ async def score(
         raise
 
 
-async def _read_variants(request: Request, most: int) -> Variants:
+async def _read_variants(request: Request, most: int) -> GivenVariants:
     body = await request.body()
     try:
         found = await run_in_threadpool(_VARIANTS.validate_json, body)

@@ -57,8 +57,8 @@ def client(workspace: Path) -> Iterator["TestClient"]:
     from starlette.testclient import TestClient
 
     from dashboards.api.application import make_application
-    from dashboards.api.settings import Settings
+    from dashboards.api.settings import Limits, Settings
 
-    app = make_application(Settings(workspace))
+    app = make_application(Settings(workspace, limits=Limits(waiting_jobs=2)))
     with TestClient(app, base_url="http://127.0.0.1:8000") as found:
         yield found
