@@ -19,6 +19,12 @@ class Pagination(Model):
     page_size: int = Field(examples=[1000])
     total_count: int = Field(examples=[22_710])
     total_pages: int = Field(examples=[23])
+    next_page_token: str | None = Field(
+        None,
+        description="Of variants and calls: for `pageToken`; empty on the last page.",
+        deprecated=True,
+        examples=["1"],
+    )
 
 
 class Status(Model):
