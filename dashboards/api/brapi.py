@@ -65,7 +65,7 @@ from dashboards.api.brapi_view import (
     variant_id_of,
     variant_name_of,
 )
-from dashboards.api.panels import Panel, Spelling, spelled
+from dashboards.api.panels import READABLE, Panel, Spelling, spelled
 from dashboards.api.problems import Problem, documented
 from data_registry.coordinates import one_based_from_start
 from data_registry.genome import Genome
@@ -326,7 +326,8 @@ def list_variants(
     ]
     total = sum(w.n for w in wanted)
     return Page(
-        metadata=metadata_of(paging, total, tokens=True), result=Rows(data=data)
+        metadata=metadata_of(paging, total, tokens=True, status=view.messages),
+        result=Rows(data=data),
     )
 
 
@@ -396,7 +397,7 @@ def list_calls(
     for part, first, n in _parts(counts, wanted, paging.first, paging.size):
         data += _calls(view, part, own[part.panel.name], first, n, spelling)
     return CallsPage(
-        metadata=metadata_of(paging, sum(counts), tokens=True),
+        metadata=metadata_of(paging, sum(counts), tokens=True, status=view.messages),
         result=Calls(
             data=data, expand_homozygotes=spelling.expand_homozygotes, sep_phased=spelling.sep_phased, sep_unphased=spelling.sep_unphased, unknown_string=spelling.unknown,
         ),
@@ -646,7 +647,7 @@ def read_bases(
 
 def _markers(view: View) -> list[Panel]:
     """Return the panels whose records can be placed on the map."""
-    return [p for p in view.panels if p.form in {"vcf", "bcf"}]
+    return [p for p in view.panels if p.form in READABLE]
 
 
 def _map(view: View) -> GenomeMap:
@@ -733,7 +734,7 @@ def list_marker_positions(
 ) -> Page[MarkerPosition]:  # fmt: skip
     """Return where the panels' records lie."""
     paging = paging.at_most(MOST_ROWS)
-    panels = _markers(view) if map_id in {None, view.assembly} else []
+    panels = view.panels if map_id in {None, view.assembly} else []
     wanted = []
     for part in view.wanted(panels, variant, linkage_group):
         condition = f"{part.condition} AND start + 1 BETWEEN ? AND ?"
@@ -760,4 +761,7 @@ def list_marker_positions(
             for row in rows
         ]  # fmt: skip
     total = sum(w.n for w in wanted)
-    return Page(metadata=metadata_of(paging, total), result=Rows(data=data))
+    return Page(
+        metadata=metadata_of(paging, total, status=view.messages),
+        result=Rows(data=data),
+    )

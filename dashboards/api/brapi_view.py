@@ -13,10 +13,11 @@ from dashboards.api.brapi_models import (
     Pagination,
     Rows,
     Single,
+    Status,
     T,
     Variant,
 )
-from dashboards.api.panels import Panel, Spelling, panels_of
+from dashboards.api.panels import READABLE, Panel, Spelling, panels_of
 from dashboards.api.problems import Problem
 from dashboards.api.server import Server, ServerHere, SnapshotNow
 from dashboards.api.snapshots import Query as Queries
@@ -139,6 +140,7 @@ class View:
         self.assembly = genomes[0].options["assembly"] if genomes else ""
         self.crop = server.settings.crop or self.assembly
         self.panels = panels_of(snapshot, query)
+        self.left_out: list[str] = []
         self.contigs: dict[str, int] = {
             row["contig"]: row["length"]
             for row in query.rows("SELECT contig, length FROM contigs ORDER BY ordinal")
@@ -173,9 +175,17 @@ class View:
     def wanted(
         self, panels: Sequence[Panel], variant_id: str | None, contig: str | None
     ) -> list[Wanted]:
-        """Return the records that match, panel by panel."""
+        """Return the records that match, panel by panel.
+
+        Panels that no records are served of are left out, and the client is told so; a
+        problem where there is no other.
+        """
         found = []
-        for panel in panels:
+        readable = [p for p in panels if p.form in READABLE]
+        if len(readable) < len(panels) == 1:
+            self.server.panels.table(panels[0])  # says why not
+        self.left_out = [p.name for p in panels if p not in readable]
+        for panel in readable:
             conditions, values = ["true"], list[object]()
             if variant_id is not None:
                 own = record_number(panel, variant_id)
@@ -201,6 +211,15 @@ class View:
             )
             found.append(Wanted(panel, table, condition, tuple(values), n))
         return found
+
+    @property
+    def messages(self) -> list[Status]:
+        """What the client is told beside the result."""
+        if not self.left_out:
+            return []
+        names = ", ".join(self.left_out)
+        text = f"left out, as their records are served from VCF and BCF alone: {names}"
+        return [Status(message=text, message_type="WARNING")]
 
     def records(
         self, wanted: Wanted, first: int, n: int, *, calls: bool = False
@@ -269,7 +288,9 @@ def _type_of(ref: str, alts: Sequence[str]) -> str:
     return "INDEL"
 
 
-def metadata_of(paging: Paging, total: int, *, tokens: bool = False) -> Metadata:
+def metadata_of(
+    paging: Paging, total: int, *, tokens: bool = False, status: Sequence[Status] = ()
+) -> Metadata:
     """Return what stands beside one page of so many items."""
     n_pages = math.ceil(total / paging.size)
     following = str(paging.page + 1) if paging.page + 1 < n_pages else ""
@@ -277,7 +298,8 @@ def metadata_of(paging: Paging, total: int, *, tokens: bool = False) -> Metadata
         pagination=Pagination(
             current_page=paging.page, page_size=paging.size, total_count=total,
             total_pages=n_pages, next_page_token=following if tokens else None,
-        )
+        ),
+        status=list(status),
     )  # fmt: skip
 
 

@@ -23,6 +23,9 @@ from data_registry.coordinates import start_from_one_based
 from data_registry.errors import WorkspaceError
 from data_registry.workspace import written_beside
 
+READABLE = frozenset({"vcf", "bcf"})
+"""Formats of panels whose records are served."""
+
 _FORMAT = 1
 _ROWS = 2_000
 """Records a row group: what is read for one of them."""
@@ -96,7 +99,7 @@ class Panels:
         Problem
             It is still being made, or its format is not read here.
         """
-        if panel.form not in {"vcf", "bcf"}:
+        if panel.form not in READABLE:
             raise Problem(
                 "not-here",
                 f"panel {panel.name!r} is {panel.form}: variants and calls are served from "

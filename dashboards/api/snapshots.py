@@ -1,8 +1,8 @@
 """A view of a workspace that does not change while somebody reads it.
 
 A writer needs the registry for itself, and a reader must not see half of what a writer
-does. So the server never reads the registry in place: it takes a copy (a snapshot) while
-no writer holds it, and answers from the copy until the registry or the graph has changed.
+does. So the server never opens the registry in place: it takes a copy (a snapshot) while
+no writer is at work, and answers from the copy until the registry or the graph has changed.
 A graph folder never changes; a snapshot keeps the one that ``CURRENT`` named when it was
 taken. A request holds one snapshot from its beginning to its end, so everything in its
 answer is of one state, and a rebuild neither waits for readers nor is seen before its end.
@@ -11,12 +11,14 @@ DuckDB is opened read-only, may open no file but those of the workspace, and its
 are locked.
 """
 
+import fcntl
 import shutil
+import struct
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ _LOOK_EVERY_S = 0.5
 _OWN = frozenset({"graph", "jobs", "uploads", "tmp", "panels"})
 """Folders of a workspace that a snapshot does not take over as they are."""
 _MEMORY = "2GB"
+_LOCK = "hhqqi"
+"""The system's struct flock (Linux, 64 bit): type, whence, start, length, owner."""
 
 
 class Snapshot:
@@ -241,20 +245,11 @@ class Snapshots:
 
 
 def version_of(workspace: Path) -> tuple[object, ...]:
-    """Return what changes whenever the registry (first) or the current graph (last two) does."""
-    found: list[object] = []
-    for name in ("registry.duckdb", "registry.duckdb.wal"):
-        try:
-            status = (workspace / name).stat()
-        except FileNotFoundError:
-            found.append(None)
-        else:
-            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    """Return what changes whenever the registry, or (last two) the current graph, does."""
+    registry = _states(workspace, ("registry.duckdb", "registry.duckdb.wal"))
     graph = _graph(workspace)
-    manifest = graph / MANIFEST if graph is not None else None
-    found.append(graph)
-    found.append(manifest.stat().st_mtime_ns if manifest is not None else None)
-    return tuple(found)
+    changed = None if graph is None else (graph / MANIFEST).stat().st_mtime_ns
+    return (*registry, graph, changed)
 
 
 def _graph(workspace: Path) -> Path | None:
@@ -262,9 +257,46 @@ def _graph(workspace: Path) -> Path | None:
 
 
 def _copy(workspace: Workspace, folder: Path) -> None:
-    """Copy the registry while a reader's lock keeps writers out."""
-    with workspace.connect(read_only=True):
-        for name in ("registry.duckdb", "registry.duckdb.wal"):
-            path = workspace.path / name
-            if path.is_file():
-                shutil.copyfile(path, folder / name)
+    """Copy the registry while nobody writes it, without keeping a writer out.
+
+    Asking for a lock would make a writer that comes now fail. So nothing is locked: that
+    no writer held the registry before and after, and that it has not changed meanwhile,
+    says that the copy is whole.
+
+    Raises
+    ------
+    WorkspaceError
+        A writer is at work.
+    """
+    workspace.require()
+    names = ("registry.duckdb", "registry.duckdb.wal")
+    before = _states(workspace.path, names)
+    is_free = not _is_written(workspace.registry)
+    for name in names:
+        with suppress(FileNotFoundError):
+            shutil.copyfile(workspace.path / name, folder / name)
+    is_free = is_free and not _is_written(workspace.registry)
+    if not is_free or before != _states(workspace.path, names):
+        raise WorkspaceError(
+            f"{workspace.registry} is in use by another process; wait for it to finish"
+        )
+
+
+def _states(folder: Path, names: Sequence[str]) -> tuple[object, ...]:
+    found: list[object] = []
+    for name in names:
+        try:
+            status = (folder / name).stat()
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _is_written(registry: Path) -> bool:
+    """Tell whether another process holds the lock of a writer; takes none itself."""
+    asked = struct.pack(_LOCK, fcntl.F_RDLCK, 0, 0, 0, 0)
+    with registry.open("rb") as file:
+        held = struct.unpack(_LOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    return bool(held[0] != fcntl.F_UNLCK)

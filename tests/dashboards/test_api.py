@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,13 +14,22 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from data_registry.errors import WorkspaceError
 from data_registry.store import open_store
+from graph_builder.cli import build_workspace
 from graph_builder.manifest import current_graph, read_manifest
 from graph_builder.schema import EDGE_TYPES
 from tests.dashboards.conftest import SCORED
-from tests.organisms import snv, vcf_text
+from tests.organisms import make_workspace, snv, vcf_text
 
 pytest.importorskip("fastapi")
+from starlette.testclient import TestClient
+
+from dashboards.api.application import make_application
+from dashboards.api.settings import Settings
+from dashboards.api.snapshots import Snapshots
+
+ROOT = Path(__file__).resolve().parents[2]
 # An event loop needs a pair of sockets of its own; nothing connects to anything else.
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -359,35 +370,45 @@ def test_every_request_has_an_id_in_the_log(client, caplog) -> None:
 # -- a workspace that changes ----------------------------------------------------------
 
 
+WRITER = """
+import sys
+from pathlib import Path
+from data_registry.store import open_store
+with open_store(Path(sys.argv[1]), write=True) as store:
+    store.add(Path(sys.argv[2]), kind="intervals", options={"interval_kind": "peak"})
+    print("added", flush=True)
+    sys.stdin.readline()
+"""
+
+
 def test_a_writer_neither_waits_nor_shows_half_its_work(tmp_path) -> None:
-    from starlette.testclient import TestClient
-
-    from dashboards.api.application import make_application
-    from dashboards.api.settings import Settings
-    from graph_builder.cli import build_workspace
-    from tests.organisms import make_workspace
-
     folder = make_workspace(tmp_path, layers=False)
-    more = tmp_path / "atac.bed"
-    more.write_text("chr1\t4900\t5150\tp1\n")
+    peaks = tmp_path / "atac.bed"
+    peaks.write_text("chr1\t4900\t5150\tp1\n")
 
     def state():
         time.sleep(0.6)  # the server looks for changes twice a second
         body = found(client.get("/api/workspace"))
         return len(body["sources"]), body["graph_digest"]
 
-    with TestClient(
-        make_application(Settings(folder)), base_url="http://localhost"
-    ) as client:
+    app = make_application(Settings(folder))
+    with TestClient(app, base_url="http://localhost") as client:
         assert state() == (3, None)
         problem(client.get("/api/graph/neighbourhood?id=gA"), 409, "missing-layer")
-        with open_store(folder, write=True) as store:  # the server holds no lock
-            store.add(more, kind="intervals", options={"interval_kind": "peak"})
+        # The server holds no lock: the writer comes in. It has committed, and still
+        # holds the registry.
+        with subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", WRITER, str(folder), str(peaks)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+        ) as writer:  # fmt: skip
+            assert writer.stdout.readline() == b"added\n"
             assert state() == (3, None)
+            with pytest.raises(WorkspaceError, match="in use"):
+                Snapshots(folder)
+            writer.communicate(b"\n")
+        assert writer.returncode == 0
         assert state() == (4, None)
         digest = build_workspace(folder).digest
         assert state() == (4, digest)
-        assert (
-            found(client.get("/api/graph/neighbourhood?id=gA"))["graph_digest"]
-            == digest
-        )
+        body = found(client.get("/api/graph/neighbourhood?id=gA"))
+        assert body["graph_digest"] == digest
