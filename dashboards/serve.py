@@ -67,7 +67,9 @@ def serve(
     names = {"127.0.0.1", "localhost", "[::1]", *(allow_host or ())}
     if host not in {"0.0.0.0", "::"}:  # noqa: S104
         names.add(f"[{host}]" if ":" in host else host)
-    settings = Settings(folder, frozenset(n.lower() for n in names), token, crop)
+    settings = Settings(
+        folder, frozenset(n.lower() for n in names), token, crop, warm_up=True
+    )
     logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("cisgraph.api").setLevel(logging.INFO)
     shown = f"[{host}]" if ":" in host else host

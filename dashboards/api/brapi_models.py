@@ -160,7 +160,7 @@ class Variant(Model):
     variant_names: list[str]
     variant_set_db_id: list[str]
     variant_type: str
-    reference_db_id: str | None
+    reference_db_id: str | None = None
     reference_name: str
     reference_set_db_id: str
     reference_set_name: str
@@ -169,7 +169,7 @@ class Variant(Model):
     start: int
     end: int
     filters_applied: bool
-    filters_passed: bool | None
+    filters_passed: bool | None = None
     filters_failed: list[str]
     created: str
 
@@ -255,7 +255,7 @@ class Bases(Model):
 
     offset: int
     sequence: str
-    next_page_token: str | None
+    next_page_token: str | None = None
 
 
 class GenomeMap(Model):

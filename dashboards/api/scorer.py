@@ -94,6 +94,17 @@ class Scorer:
             _raise(header)
         return Scores(pa.ipc.open_stream(table).read_all(), **header)
 
+    def open(self, snapshot: Path) -> None:
+        """Open the models of a snapshot before anybody scores.
+
+        Raises
+        ------
+        Problem
+            They cannot be opened.
+        """
+        with self._turn:
+            self._open(snapshot)
+
     def close(self) -> None:
         """End the process."""
         if self._process is not None:

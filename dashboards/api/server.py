@@ -1,11 +1,14 @@
 """What all requests to one server share."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from dashboards.api.panels import Panels
+from dashboards.api.problems import Problem
 from dashboards.api.scorer import Scorer
 from dashboards.api.settings import Settings
 from dashboards.api.snapshots import Snapshot, Snapshots
@@ -25,6 +28,12 @@ class Server:
         self.snapshots = Snapshots(settings.workspace)
         self.scorer = Scorer()
         self.panels = Panels(settings.workspace)
+        if settings.warm_up:
+            threading.Thread(target=self._warm_up, daemon=True).start()
+
+    def _warm_up(self) -> None:
+        with self.snapshots.reading() as snapshot, suppress(Problem):
+            self.scorer.open(snapshot.folder)
 
     def close(self) -> None:
         """End everything."""

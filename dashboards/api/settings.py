@@ -62,10 +62,13 @@ class Settings:
         What clients must send as ``Authorization: Bearer``; None where none is needed.
     crop
         Common name of the crop, for BrAPI; None: the assembly's name.
+    warm_up
+        Open the models at once, so that the first to score does not wait for them.
     """
 
     workspace: Path
     hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "[::1]"})
     token: str | None = None
     crop: str | None = None
+    warm_up: bool = False
     limits: Limits = field(default_factory=Limits)

@@ -37,6 +37,8 @@ _LOOK_EVERY_S = 0.5
 _OWN = frozenset({"graph", "jobs", "uploads", "tmp", "panels"})
 """Folders of a workspace that a snapshot does not take over as they are."""
 _MEMORY = "2GB"
+_THREADS = 2
+"""Of one query: many are answered at a time."""
 _LOCK = "hhqqi"
 """The system's struct flock (Linux, 64 bit): type, whence, start, length, owner."""
 
@@ -79,7 +81,7 @@ class Snapshot:
                 (folder / path.name).symlink_to(path)
         self._connection = duckdb.connect(
             str(folder / "registry.duckdb"), read_only=True,
-            config={"memory_limit": _MEMORY},
+            config={"memory_limit": _MEMORY, "threads": _THREADS},
         )  # fmt: skip
         allowed = [workspace.resolve(), folder.resolve()]
         listed = ", ".join("'" + str(p).replace("'", "''") + "'" for p in allowed)
