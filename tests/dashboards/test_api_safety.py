@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import multiprocessing
 import os
 import pickle
 import sys
@@ -26,6 +27,7 @@ from tests.organisms import snv, vcf_text
 pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
+from dashboards.api import scorer
 from dashboards.api.application import make_application
 from dashboards.api.settings import Limits, Settings
 from dashboards.api.snapshots import Snapshots
@@ -255,11 +257,15 @@ def test_no_more_jobs_than_may_wait(workspace) -> None:
     assert list((workspace / "uploads").iterdir()) == []
 
 
-def test_scoring_that_takes_too_long_is_ended(workspace) -> None:
+def test_scoring_that_takes_too_long_is_ended(workspace, monkeypatch) -> None:
+    monkeypatch.setattr(scorer, "_START_S", 0.1)
     body = {"variants": [{"chrom": "chr1", "pos": 5, "ref": "A", "alt": "C"}]}
-    with serving(workspace, limits=Limits(score_s=0.0)) as client:
+    before = set(multiprocessing.active_children())
+    with serving(workspace) as client:
         response = client.post("/api/score", json=body)
-    assert (response.status_code, kind_of(response)) == (503, "busy")
+        assert (response.status_code, kind_of(response)) == (503, "busy")
+        assert "took too long" in response.json()["detail"]
+        assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.mark.parametrize(
