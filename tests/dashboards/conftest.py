@@ -61,4 +61,11 @@ def client(workspace: Path) -> Iterator["TestClient"]:
 
     app = make_application(Settings(workspace, limits=Limits(waiting_jobs=2)))
     with TestClient(app, base_url="http://127.0.0.1:8000") as found:
+        wait_for_panels(found)
         yield found
+
+
+def wait_for_panels(client: "TestClient") -> None:
+    """Wait until the panels have been read for the first time, on a busy machine too."""
+    while client.get("/brapi/v2/variants?pageSize=1").status_code == 503:
+        continue

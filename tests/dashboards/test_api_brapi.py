@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data_registry.store import open_store
+from tests.dashboards.conftest import wait_for_panels
 from tests.organisms import SEQUENCES, make_workspace, snv, vcf_text
 
 pytest.importorskip("fastapi")
@@ -200,6 +201,7 @@ def test_a_panel_of_many_ploidies_against_cyvcf2(tmp_path: Path) -> None:
     with TestClient(
         make_application(Settings(folder)), base_url="http://localhost"
     ) as client:
+        wait_for_panels(client)
         calls = data(client, "/calls", pageSize=100)
         variants = data(client, "/variants")
     expected = []
