@@ -379,6 +379,7 @@ def run(folder: Path) -> None:
         problem = str(error) if expected else f"{type(error).__name__}: {error}"
         # Paths of the server are nothing to the person who sent the file.
         problem = problem.replace(keeper.job.request.vcf, keeper.job.request.name)
+        problem = problem.replace(str(folder.parents[1]), "the workspace")
         keeper.set(
             state="failed", stage="failed", problem=problem, ended_at=time.time()
         )

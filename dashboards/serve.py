@@ -77,7 +77,7 @@ def serve(
     uvicorn.run(
         make_application(settings), host=host, port=port, access_log=False,
         log_level="warning", server_header=False, proxy_headers=False,
-        limit_concurrency=_MOST_CONNECTIONS, timeout_keep_alive=30, http="h11",
+        limit_concurrency=_MOST_CONNECTIONS, timeout_keep_alive=30, timeout_graceful_shutdown=5, http="h11", ws="none",
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dashboards.api.problems import Problem
-from dashboards.jobs import list_jobs
+from dashboards.jobs import Job, list_jobs, read_job
+from data_registry.errors import InputError
 
 _ACCOUNTING = "accounting "
 _DIGEST = "workspace digest "
@@ -55,8 +57,10 @@ def find_run(workspace: Path, run_id: str | None) -> Run:
     Problem
         There is none.
     """
-    runs = find_runs(workspace)
-    for run in runs:
+    with suppress(InputError):
+        for run in _of_job(read_job(workspace, run_id or "")):
+            return run
+    for run in find_runs(workspace):
         if run_id is None or run.id == run_id:
             return run
     if run_id is None:
@@ -69,17 +73,21 @@ def find_run(workspace: Path, run_id: str | None) -> Run:
 
 def _all(workspace: Path) -> Iterator[Run]:
     for job in list_jobs(workspace):
-        for output in job.outputs:
-            if output.name.endswith(".parquet"):
-                found = _read(job.folder / output.name, job.id, job.request.name)
-                if found is not None:
-                    yield found
+        yield from _of_job(job)
     scores = workspace / "scores"
     for path in sorted(scores.rglob("*.parquet")):
         place = path.relative_to(scores)
         if not any(part.startswith(".") for part in place.parts):
             run_id = hashlib.sha256(place.as_posix().encode()).hexdigest()[:16]
             found = _read(path, run_id, path.stem)
+            if found is not None:
+                yield found
+
+
+def _of_job(job: Job) -> Iterator[Run]:
+    for output in job.outputs:
+        if output.name.endswith(".parquet"):
+            found = _read(job.folder / output.name, job.id, job.request.name)
             if found is not None:
                 yield found
 

@@ -82,7 +82,9 @@ class Scorer:
         """
         until = time.monotonic() + limit_s
         if not self._turn.acquire(timeout=limit_s):
-            raise _busy("others are scoring")
+            raise _busy(
+                "others are scoring" if self._opened else "the models are being opened"
+            )
         try:
             self._open(snapshot)
             self._send(json.dumps([name, first_line]).encode(), lines)

@@ -12,6 +12,7 @@ are locked.
 """
 
 import fcntl
+import os
 import shutil
 import struct
 import tempfile
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pyarrow as pa
 
 from dashboards.api.graph_tables import GraphTables
@@ -36,6 +38,7 @@ from graph_builder.manifest import CURRENT, MANIFEST, current_graph, digest_json
 _LOOK_EVERY_S = 0.5
 _OWN = frozenset({"graph", "jobs", "uploads", "tmp", "panels"})
 """Folders of a workspace that a snapshot does not take over as they are."""
+_SCRATCH = "cisgraph-api-"
 _MEMORY = "2GB"
 _THREADS = 2
 """Of one query: many are answered at a time."""
@@ -186,7 +189,8 @@ class Snapshots:
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
-        self._scratch = Path(tempfile.mkdtemp(prefix="cisgraph-api-"))
+        _sweep()
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
         self._lock, self._renewal = threading.Lock(), threading.Lock()
         self._n = 0
         self._looked_at = 0.0
@@ -244,6 +248,14 @@ class Snapshots:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+
+def _sweep() -> None:
+    """Remove what servers that were killed have left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        pid = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def version_of(workspace: Path) -> tuple[object, ...]:
