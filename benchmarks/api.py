@@ -354,13 +354,15 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=50)
     parser.add_argument("--shared-machine", action="store_true")
     args = parser.parse_args()
-    found = {
+    found: dict[str, Any] = {
         "shared_machine": args.shared_machine,
         "machine": describe_machine(),
-        "workspaces": [measure_workspace(path, args) for path in args.workspace],
+        "workspaces": [],
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    for path in args.workspace:
+        found["workspaces"].append(measure_workspace(path, args))
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found["workspaces"], indent=1))
 
 
