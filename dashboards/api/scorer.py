@@ -73,20 +73,20 @@ class Scorer:
         name, first_line
             What to call their file, and the line of the first, in messages.
         limit_s
-            Seconds for all of it, but for opening the models.
+            Seconds to wait for one's turn, and to score; opening the models is apart.
 
         Raises
         ------
         Problem
             The records cannot be read, or it took too long.
         """
-        until = time.monotonic() + limit_s
         if not self._turn.acquire(timeout=limit_s):
             raise _busy(
                 "others are scoring" if self._opened else "the models are being opened"
             )
         try:
             self._open(snapshot)
+            until = time.monotonic() + limit_s
             self._send(json.dumps([name, first_line]).encode(), lines)
             header = json.loads(self._receive(until - time.monotonic()))
             table = self._receive(until - time.monotonic())
@@ -109,12 +109,13 @@ class Scorer:
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-        if self._pipe is not None:
-            self._pipe.close()
+        process, pipe = self._process, self._pipe
         self._process = self._pipe = self._opened = None
+        if process is not None:
+            process.kill()
+            process.join()
+        if pipe is not None:
+            pipe.close()
 
     def _open(self, snapshot: Path) -> None:
         """Have the process hold the models of this snapshot."""
@@ -141,9 +142,10 @@ class Scorer:
                     self._pipe.send_bytes(part)
 
     def _receive(self, limit_s: float) -> bytes:
+        pipe = self._pipe  # another thread may close the scorer meanwhile
         try:
-            if self._pipe is not None and self._pipe.poll(max(limit_s, 0)):
-                return self._pipe.recv_bytes()
+            if pipe is not None and pipe.poll(max(limit_s, 0)):
+                return pipe.recv_bytes()
         except (EOFError, OSError):
             self.close()
             raise _busy(
