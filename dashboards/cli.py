@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from dashboards import serve as api
 from dashboards.demonstration import run_demo
 from data_registry import cli as registry
 from data_registry.console import (
@@ -31,7 +32,7 @@ from variant_effect.score import score
 app = new_app(
     "What does each variant do? Register a genome and its omics, build the graph, score a VCF."
 )
-for commands in (registry.app, graph.app, trained.app):
+for commands in (registry.app, graph.app, trained.app, api.app):
     app.registered_commands += commands.registered_commands
 app.command()(score)
 app.add_typer(trained.models_app, name="models")

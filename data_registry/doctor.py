@@ -172,6 +172,7 @@ OPTIONAL_PARTS: Final = (
     _Optional(
         "streamlit", "streamlit", "the dashboard", "pip install 'cisgraph[dashboard]'"
     ),
+    _Optional("fastapi", "fastapi", "the HTTP API", "pip install 'cisgraph[api]'"),
     _Optional(
         "msprime", "msprime", "the demo organism", "pip install 'cisgraph[demo]'"
     ),

@@ -10,6 +10,7 @@ PlatformError
         UnknownContigError      the assembly has no such contig
         OutOfBoundsError        a position lies outside its contig
         UnknownNodesError       an edge names a node the graph does not hold
+        TooLargeError           an upload is larger, or expands to more, than is allowed
     WorkspaceError              the workspace is missing, locked, damaged or not writable
         MissingLayerError       the step needs a layer that is not registered yet
     DownloadError               a public source could not be fetched whole
@@ -97,6 +98,10 @@ class UnknownNodesError(InputError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return partial(type(self), of=self.of), (self.names,)
+
+
+class TooLargeError(InputError):
+    """An upload is larger, or expands to more, than is allowed."""
 
 
 class WorkspaceError(PlatformError):

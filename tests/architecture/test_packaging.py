@@ -13,6 +13,7 @@ OPTIONAL = (
     "accelerate",
     "anndata",
     "bed_reader",
+    "fastapi",
     "mamba_ssm",
     "mappy",
     "matplotlib",
@@ -22,15 +23,17 @@ OPTIONAL = (
     "pgenlib",
     "safetensors",
     "sklearn",
+    "starlette",
     "streamlit",
     "tokenizers",
     "torch",
     "torch_geometric",
     "transformers",
+    "uvicorn",
     "wordcloud",
 )
 # A part of ours that exists for one optional library may ask for it when imported.
-NEEDS_ITS_EXTRA = ("dashboards.app",)
+NEEDS_ITS_EXTRA = ("dashboards.app", "dashboards.api")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys

@@ -1,0 +1,1 @@
+"""The HTTP API (``cisgraph serve``): what a workspace holds, for programs."""
