@@ -261,11 +261,17 @@ class Versions:
         return current, self.publish(earlier[-1])
 
     def prune(self, keep: int) -> list[str]:
-        """Remove the oldest versions beyond ``keep``; never the one in use."""
+        """Remove the oldest versions beyond ``keep``; never the one in use.
+
+        Versions that were in use, and those held back or withdrawn, are counted apart, so
+        that there is always one to go back to.
+        """
         current = self._in_use()
         others = [v for v in self.all() if v.number != current.number]
-        others = [v for v in others if v.state != "building"]
-        gone = others[: max(len(others) - max(keep - 1, 0), 0)]
+        used = [v for v in others if v.state == "published"]
+        set_aside = [v for v in others if v.state in ("held", "withdrawn")]
+        gone = used[: max(len(used) - (keep - 1), 0)]
+        gone += set_aside[: max(len(set_aside) - keep, 0)]
         for version in gone:
             self._remove(version)
         return [version.name for version in gone]

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_registry.workspace import written_beside
 
-SHOWN_MOVES = 25
+SHOWN_MOVES = 20
 SHOWN_TYPES = 12
 
 _STYLE = """
@@ -177,8 +177,8 @@ def _tiles(data: Mapping[str, Any]) -> str:
     tiles = [
         ("came in", f"{len(data['came_in'])}", _rows_in(data)),
         ("refused", f"{len(data['refused'])}", "moved to quarantine" if data["refused"] else ""),
-        ("graph", "unchanged" if same else f"{rows:+,} rows",
-         f"of {graph.get('rows', 0):,} nodes and edges"),
+        ("graph", "unchanged" if same else f"{rows:+,}",
+         f"now {graph.get('rows', 0):,} nodes and edges"),
         ("moved &gt; 1 decile", f"{sum(v['moved'] for v in data['scores']):,}",
          f"of {sum(v['in_both'] for v in data['scores']):,} alleles"),
     ]  # fmt: skip
@@ -212,7 +212,7 @@ def _came_in(data: Mapping[str, Any]) -> str:
             escape(lost) or "none",
         ])  # fmt: skip
     text = _table(
-        ["source", "kind", "", "rows kept", "rows left out"], rows, numbers={3}
+        ["source", "kind", "state", "rows kept", "rows left out"], rows, numbers={3}
     )
     changed = [r for r in data["remote"] if r["answer"] != "unchanged"]
     if data["remote"]:
@@ -394,14 +394,13 @@ def _moved(data: Mapping[str, Any]) -> str:
     )
     rows = []
     for one in data["moved"][:SHOWN_MOVES]:
-        way = "up" if one["move"] > 0 else "down"
         gene = one.get("symbol") or one.get("gene") or ""
         rows.append([
             f"{escape(str(one['chrom']))}:{one['pos']:,} {_allele(one['ref'])}&gt;"
             f"{_allele(one['alt'])}",
             escape(str(one.get("consequence") or "")).replace("_variant", "").replace("&amp;", " &amp; "),
             escape(str(gene)), f"{one['percentile_before']:.0f} → {one['percentile']:.0f}",
-            f'<span class="{way}">{one["move"]:+.0f}</span>',
+            f"{one['move']:+.0f}",
             escape(str(one.get("because") or "")), escape(str(one["vcf"])),
         ])  # fmt: skip
     total = sum(v["moved"] for v in data["scores"])

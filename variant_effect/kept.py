@@ -496,7 +496,8 @@ def compare(before: BeforeOption, workspace: WorkspaceOption = "workspace") -> N
         summaries.append(summary)
         moved = moves[moves["move"].abs() > DECILE].assign(vcf=kept.name)
         all_moved.append(moved)
-    table = pd.concat(all_moved) if all_moved else pd.DataFrame()
+    found = [moved for moved in all_moved if len(moved)]
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if len(table):
         order = table["move"].abs().sort_values(ascending=False, kind="stable").index
         table = table.loc[order].reset_index(drop=True)
