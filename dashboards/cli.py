@@ -20,7 +20,6 @@ from data_registry.console import (
 )
 from data_registry.store import open_store
 from graph_builder import cli as graph
-from graph_builder import rebuild
 from variant_effect import cli as trained
 from variant_effect.alleles import STATUS_MEANINGS
 from variant_effect.card import card_as_json, explain_variant
@@ -32,7 +31,7 @@ from variant_effect.score import score
 app = new_app(
     "What does each variant do? Register a genome and its omics, build the graph, score a VCF."
 )
-for commands in (registry.app, graph.app, rebuild.app, trained.app):
+for commands in (registry.app, graph.app, trained.app):
     app.registered_commands += commands.registered_commands
 app.command()(score)
 app.add_typer(trained.models_app, name="models")

@@ -233,13 +233,17 @@ class Versions:
         return changed
 
     def publish(self, version: Version) -> Version:
+        """Put a version in use and say so in its record."""
+        self.use(version)
+        return self.mark(version, "published")
+
+    def use(self, version: Version) -> None:
         """Put a version in use: one rename."""
         for entry in version.folder.iterdir():
             outside = self.path / entry.name
             if entry.name not in _NOT_TAKEN_OVER and not os.path.lexists(outside):
                 _link(outside, f"{CURRENT}/{entry.name}")
         _link(self.path / CURRENT, f"{VERSIONS}/{version.name}")
-        return self.mark(version, "published")
 
     def roll_back(self) -> tuple[Version, Version]:
         """Put the last version before the one in use back in use; return old and new.

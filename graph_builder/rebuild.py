@@ -1,7 +1,9 @@
 """``python -m graph_builder.rebuild``: rebuild a workspace, once or again and again."""
 
 import json
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,12 @@ from data_registry.console import (
     say,
     show_table,
 )
-from data_registry.errors import InputError, PlatformError, WorkspaceError
+from data_registry.errors import (
+    InputError,
+    MissingOptionalError,
+    PlatformError,
+    WorkspaceError,
+)
 from data_registry.versions import INBOX, REBUILD, Versions, locked
 from data_registry.workspace import Workspace
 from graph_builder.inbox import SETTLED_S, Ledger, look_into
@@ -144,7 +151,7 @@ def keep_scored(
 
 @app.command("rebuild-step", hidden=True)
 def step_command(
-    step: Annotated[str, typer.Argument(help="A step, 'list', 'inbox' or 'parts'.")],
+    step: Annotated[str, typer.Argument(help="A step, 'list' or 'inbox'.")],
     workspace: WorkspaceOption = "workspace",
     *,
     watch: Annotated[Path | None, typer.Option(help="The inbox.")] = None,
@@ -165,6 +172,61 @@ def step_command(
         with locked(path) as lock:
             revision = Revision(path, Plan(inbox, settle), log, lock)
             say(revision.do_one(step, tuple(part or ())))
+
+
+@app.command()
+def schedule(
+    workspace: WorkspaceOption = "workspace",
+    *,
+    watch: Annotated[Path | None, typer.Option(help="The inbox.")] = None,
+    cron: Annotated[str, typer.Option(help="When to run daily.")] = "0 2 * * *",
+    port: Annotated[
+        int, typer.Option(help="Of Dagster's page, on this machine.")
+    ] = 3000,
+    dagster: Annotated[
+        Path | None,
+        typer.Option(help="The program, where Dagster has an environment of its own."),
+    ] = None,
+) -> None:
+    """Start Dagster with the rebuild's assets, schedule and inbox sensor; Ctrl-C ends it.
+
+    Its page listens on this machine only, and its telemetry is off.
+
+    Example:
+
+        cisgraph schedule -w yeast --watch /data/inbox --dagster ~/dagster/bin/dagster
+    """
+    path = Path(workspace).resolve()
+    Workspace(path).require()
+    Cron.read(cron)
+    inbox = find_inbox(path, watch)
+    program = dagster or Path(sys.executable).with_name("dagster")
+    if not program.is_file():
+        raise MissingOptionalError(
+            f"{program} is not there: Dagster wants an environment of its own, since it "
+            "asks for older versions of two libraries than we are tested with: "
+            "python -m venv dagster && dagster/bin/pip install dagster "
+            "dagster-webserver, then --dagster dagster/bin/dagster"
+        )
+    home = path / REBUILD / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "CISGRAPH_WORKSPACE": str(path),
+        "CISGRAPH_INBOX": str(inbox.resolve()) if inbox else "",
+        "CISGRAPH_CRON": cron,
+        "CISGRAPH_PYTHON": sys.executable,
+    }
+    file = Path(__file__).with_name("orchestration.py")
+    say(f"Dagster: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    # In place of this process, so that a signal reaches Dagster itself.
+    os.execve(  # noqa: S606 - no shell
+        program,
+        [str(program), "dev", "-f", str(file), "-h", "127.0.0.1", "-p", str(port)],
+        environment,
+    )
 
 
 def find_inbox(path: Path, watch: Path | None) -> Path | None:

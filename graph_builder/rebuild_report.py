@@ -305,8 +305,9 @@ def _strip(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) ->
     known = [one for one in (before, after) if one]
     if not known:
         return ""
-    low = min(float(one["low"]) for one in known)
-    width = max(max(float(one["high"]) for one in known) - low, 1e-6)
+    ends = [float(one[key]) for one in known for key in ("low", "auroc", "high")]
+    low = min(ends)
+    width = max(max(ends) - low, 1e-6)
 
     def x(value: float) -> float:
         return 8 + 124 * (value - low) / width

@@ -678,14 +678,20 @@ class Revision:
             version.details.get("files", {}), f"in use with version {version.name}"
         )
         self.tell(f"publishing version {version.name}")
-        published = self.versions.publish(version)
+        self.versions.use(version)
         removed = self.versions.prune(self.settings.keep)
         data = _read_json(version.folder / "changes" / "report.json", {})
         self._write_report({**data, "removed_versions": removed}, version.name)
-        return published
+        # Last: until then the next run does all of this again.
+        return self.versions.mark(version, "published")
 
     def _write_report(self, data: dict[str, Any], name: str) -> None:
-        kept = [f"{v.name} ({v.state})" for v in self.versions.all()]
+        current = self.versions.current()
+        in_use = current.name if current else ""
+        kept = [
+            f"{v.name} ({'in use' if v.name == in_use else v.state})"
+            for v in self.versions.all()
+        ]
         self.report.page = str(
             write_report({**data, "kept_versions": kept}, self.versions.rebuild, name)
         )

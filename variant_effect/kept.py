@@ -438,6 +438,13 @@ def prior_figures(workspace: Path) -> dict[str, float]:
 BeforeOption = Annotated[Path, typer.Option(help="The earlier version's folder.")]
 
 
+@app.command("prepare")
+def prepare_command(workspace: WorkspaceOption = "workspace") -> None:
+    """Fit what scoring needs of the sources: gene models, sequence background."""
+    with open_store(Path(workspace)) as store, step_reporter("preparing") as on_step:
+        prepare(store, on_step=on_step)
+
+
 @app.command()
 def score(
     workspace: WorkspaceOption = "workspace",

@@ -13,6 +13,7 @@ OPTIONAL = (
     "accelerate",
     "anndata",
     "bed_reader",
+    "dagster",
     "mamba_ssm",
     "mappy",
     "matplotlib",
@@ -30,7 +31,7 @@ OPTIONAL = (
     "wordcloud",
 )
 # A part of ours that exists for one optional library may ask for it when imported.
-NEEDS_ITS_EXTRA = ("dashboards.app",)
+NEEDS_ITS_EXTRA = ("dashboards.app", "graph_builder.orchestration")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
