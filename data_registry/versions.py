@@ -137,8 +137,9 @@ class Versions:
     def adopt(self) -> Version:
         """Make a plain workspace one with versions; take in what was written beside.
 
-        The registry stays where readers find it at every moment; of the folders each is
-        away for the time between two renames. A killed call is completed by the next.
+        The first version is made whole before it is in use, so who opens the workspace by
+        ``open_store`` finds everything at every moment. A killed call is completed by the
+        next.
 
         Raises
         ------
@@ -147,44 +148,69 @@ class Versions:
         """
         Workspace(self.path).require()
         try:
-            return self._adopt()
+            if not (self.path / CURRENT).is_symlink():
+                self._make_first()
+            folder = (self.path / CURRENT).resolve()
+            for entry in sorted(self.path.iterdir()):
+                if self._is_ours(entry) and not entry.is_symlink():
+                    self._take_in(entry, folder / entry.name)
+            self._show(folder)
+            return _read(folder)
         except OSError as error:
             raise disk_error(error, self.path) from error
 
-    def _adopt(self) -> Version:
-        link = self.path / CURRENT
-        if not link.is_symlink():
-            first = self.path / VERSIONS / "0001"
-            first.mkdir(parents=True, exist_ok=True)
-            _write(Version(first, "published", _now()))
-            _link(link, f"{VERSIONS}/{first.name}")
-        folder = link.resolve()
+    def _is_ours(self, entry: Path) -> bool:
+        """Whether an entry of the workspace belongs into its versions."""
+        return entry.name not in _KEPT_IN_PLACE and not entry.name.startswith(".")
+
+    def _make_first(self) -> None:
+        """Make the first version of links to what is there, and put it in use."""
+        first = self.path / VERSIONS / "0001"
+        first.parent.mkdir(exist_ok=True)
+        if first.is_dir():  # left by a killed call
+            shutil.rmtree(first)
+        beside = Path(tempfile.mkdtemp(prefix=_MAKING, dir=first.parent))
+        # Opening to write takes in the write-ahead log; then nobody may write.
+        Workspace(self.path).connect(read_only=False).close()
+        with Workspace(self.path).connect(read_only=True):
+            for entry in self.path.iterdir():
+                if self._is_ours(entry) and entry.name not in _NOT_TAKEN_OVER:
+                    _link_or_copy_all(entry, beside / entry.name)
         for name in _FOLDERS:
-            if not (self.path / name).exists():
-                (folder / name).mkdir(exist_ok=True)
-        for entry in sorted(self.path.iterdir()):
-            name = entry.name
-            if name in _KEPT_IN_PLACE or name.startswith(".") or entry.is_symlink():
-                continue
-            if name in _REGISTRY:
-                continue
-            if (folder / name).is_dir() and entry.is_dir():
-                # Left by a killed call: the version's own is empty as yet.
-                (folder / name).rmdir()
-            entry.rename(folder / name)
-            _link(entry, f"{CURRENT}/{name}")
-        registry = self.path / _REGISTRY[0]
-        if not registry.is_symlink():
-            # Opening to write takes in the write-ahead log, and shows that nobody writes.
-            Workspace(self.path).connect(read_only=False).close()
-            (folder / _REGISTRY[0]).unlink(missing_ok=True)
-            os.link(registry, folder / _REGISTRY[0])
-            _link(registry, f"{CURRENT}/{_REGISTRY[0]}")
+            (beside / name).mkdir(exist_ok=True)
+        _write(Version(first, "published", _now()), beside)
+        beside.chmod(0o755)
+        beside.rename(first)
+        _link(self.path / CURRENT, f"{VERSIONS}/{first.name}")
+
+    def _take_in(self, entry: Path, target: Path) -> None:
+        """Put a link in the place of a file or folder; what it holds goes to the version."""
+        if entry.is_dir():
+            trash = target.parent.with_name(f"{_TRASH}{target.name}")
+            shutil.rmtree(trash, ignore_errors=True)
+            if not target.exists():
+                entry.rename(target)
+            elif _holds_the_same(entry, target):
+                entry.rename(trash)
+            else:
+                target.rename(trash)
+                entry.rename(target)
+            _link(entry, f"{CURRENT}/{entry.name}")
+            shutil.rmtree(trash, ignore_errors=True)
+            return
+        if not (target.exists() and entry.samefile(target)):
+            beside = target.with_name(f".{target.name}.taken")
+            beside.unlink(missing_ok=True)
+            _link_or_copy(str(entry), str(beside))
+            beside.replace(target)
+        _link(entry, f"{CURRENT}/{entry.name}")
+
+    def _show(self, folder: Path) -> None:
+        """Make the workspace's links to what a version holds."""
         for entry in folder.iterdir():
             outside = self.path / entry.name
-            if entry.name != RECORD and not os.path.lexists(outside):
+            if entry.name not in _NOT_TAKEN_OVER and not os.path.lexists(outside):
                 _link(outside, f"{CURRENT}/{entry.name}")
-        return _read(folder)
 
     def begin(self) -> tuple[Version, bool]:
         """Return the version to work on, and whether a killed run had begun it.
@@ -239,10 +265,7 @@ class Versions:
 
     def use(self, version: Version) -> None:
         """Put a version in use: one rename."""
-        for entry in version.folder.iterdir():
-            outside = self.path / entry.name
-            if entry.name not in _NOT_TAKEN_OVER and not os.path.lexists(outside):
-                _link(outside, f"{CURRENT}/{entry.name}")
+        self._show(version.folder)
         _link(self.path / CURRENT, f"{VERSIONS}/{version.name}")
 
     def roll_back(self) -> tuple[Version, Version]:
@@ -382,17 +405,21 @@ def copy_version(base: Path, target: Path) -> None:
                 if (base / name).is_file():
                     shutil.copyfile(base / name, target / name)
         for entry in base.iterdir():
-            if entry.name in _NOT_TAKEN_OVER or entry.name in _REGISTRY:
-                continue
-            if entry.is_dir():
-                shutil.copytree(
-                    entry, target / entry.name, copy_function=_link_or_copy, symlinks=True,
-                    ignore=shutil.ignore_patterns(".*"),
-                )  # fmt: skip
-            else:
-                _link_or_copy(str(entry), str(target / entry.name))
+            if entry.name not in _NOT_TAKEN_OVER and entry.name not in _REGISTRY:
+                _link_or_copy_all(entry, target / entry.name)
     except OSError as error:
         raise disk_error(error, target) from error
+
+
+def _link_or_copy_all(source: Path, target: Path) -> None:
+    """Fill a folder with links to another's files; hidden files are work in progress."""
+    if source.is_dir():
+        shutil.copytree(
+            source, target, copy_function=_link_or_copy, symlinks=True,
+            ignore=shutil.ignore_patterns(".*"),
+        )  # fmt: skip
+    else:
+        _link_or_copy(str(source), str(target))
 
 
 def _link_or_copy(source: str, target: str) -> str:
@@ -401,6 +428,13 @@ def _link_or_copy(source: str, target: str) -> str:
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)
     return target
+
+
+def _holds_the_same(folder: Path, other: Path) -> bool:
+    """Whether each file of a folder is a link to the same place in another."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    links = ((file, other / file.relative_to(folder)) for file in files)
+    return all(place.exists() and file.samefile(place) for file, place in links)
 
 
 def _link(place: Path, target: str) -> None:

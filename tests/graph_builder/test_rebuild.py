@@ -53,7 +53,7 @@ def workspace(registered, tmp_path):
 def in_process(monkeypatch):
     """Run the later steps in this process: seconds instead of half a minute."""
 
-    def call(self, version, name, command, values):
+    def call(self, version, _name, command, values):
         places = {
             "workspace": str(version.folder),
             "before": str(self._base_of(version).folder),
@@ -276,7 +276,7 @@ def test_the_gate_keeps_the_old_version(workspace, monkeypatch):
         "positive": 9, "negative": 9, "not_scored": 0,
     }  # fmt: skip
 
-    def collect(self, version):
+    def collect(self, _version):
         self.report.figures = [
             {"name": "truth", "scores": "panel", "column": "prior_score",
              "before": {"auroc": 0.80, **interval}, "after": {"auroc": 0.70, **interval}}
@@ -550,7 +550,7 @@ def test_a_vcf_that_cannot_be_scored_says_so_and_the_rest_goes_on(
 def test_settings_are_checked(workspace, text, problem):
     (workspace / "rebuild").mkdir()
     (workspace / "rebuild" / "settings.toml").write_text(text)
-    with pytest.raises(InputError, match="settings.toml") as caught:
+    with pytest.raises(InputError, match=r"settings\.toml") as caught:
         run(workspace)
     assert problem in str(caught.value)
 
