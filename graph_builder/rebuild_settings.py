@@ -12,11 +12,13 @@
 
     [[embed]]  # vectors to keep up to date, as encoders.embed --what
     what = "motif"
+    arguments = []  # its other arguments, e.g. ["--model", "/models/lm"]
 
     [[benchmark]]  # alleles with known labels; the gate watches the figure
     name = "observed"
     scores = "panel"  # an entry of the list above
     truth = "truth.tsv"  # chrom, pos, ref, alt, label (0 or 1); 1-based
+    rest_negative = false  # true: all alleles that the table does not name are 0
     column = "prior_score"
 
 Paths are relative to ``rebuild/``.
@@ -40,8 +42,14 @@ _FIELDS: Final[Mapping[str, type]] = {
 }  # fmt: skip
 _INNER: Final[Mapping[str, Mapping[str, type]]] = {
     "score": {"source": str, "path": str, "name": str, "regions": list},
-    "embed": {"what": str},
-    "benchmark": {"name": str, "scores": str, "truth": str, "column": str},
+    "embed": {"what": str, "arguments": list},
+    "benchmark": {
+        "name": str,
+        "scores": str,
+        "truth": str,
+        "column": str,
+        "rest_negative": bool,
+    },
 }
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "score": (),
@@ -78,12 +86,30 @@ class Benchmark:
         Table with chrom, pos, ref, alt (as in the VCF) and label, 0 or 1.
     column
         The score; higher should mean label 1.
+    rest_negative
+        Alleles of the VCF that the table does not name count as label 0; those that it
+        names as 1 where it has no labels.
     """
 
     name: str
     scores: str
     truth: Path
     column: str = "prior_score"
+    rest_negative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Vectors to keep up to date.
+
+    Parameters
+    ----------
+    what, arguments
+        As ``python -m encoders.embed --what WHAT ARGUMENTS`` takes them.
+    """
+
+    what: str
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +120,7 @@ class Settings:
     score_new_vcfs: bool = True
     new_vcf_regions: tuple[str, ...] = ()
     score: tuple[KeptVcf, ...] = ()
-    embed: tuple[str, ...] = ()
+    embed: tuple[Embedding, ...] = ()
     benchmark: tuple[Benchmark, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
@@ -104,9 +130,10 @@ class Settings:
                 [v.name, v.source, sha256_of(v.path) if v.path else "", *v.regions]
                 for v in self.score
             ],
-            "embed": list(self.embed),
+            "embed": [[e.what, *e.arguments] for e in self.embed],
             "benchmark": [
-                [b.name, b.scores, sha256_of(b.truth), b.column] for b in self.benchmark
+                [b.name, b.scores, sha256_of(b.truth), b.column, b.rest_negative]
+                for b in self.benchmark
             ],
         }
 
@@ -142,7 +169,7 @@ def read_settings(workspace: Path) -> Settings:
     benchmark = tuple(
         Benchmark(
             table["name"], table["scores"], _file(path, table["truth"]),
-            table.get("column", "prior_score"),
+            table.get("column", "prior_score"), table.get("rest_negative", False),
         )
         for table in content.get("benchmark", [])
     )  # fmt: skip
@@ -157,7 +184,10 @@ def read_settings(workspace: Path) -> Settings:
         score_new_vcfs=content.get("score_new_vcfs", True),
         new_vcf_regions=_texts(path, content.get("new_vcf_regions", [])),
         score=score,
-        embed=tuple(table["what"] for table in content.get("embed", [])),
+        embed=tuple(
+            Embedding(table["what"], _texts(path, table.get("arguments", [])))
+            for table in content.get("embed", [])
+        ),
         benchmark=benchmark,
     )
 
@@ -207,7 +237,7 @@ def _file(path: Path, given: str) -> Path:
 
 def _texts(path: Path, values: list[object]) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
-        raise _fault(path, f"regions = {values!r}", "Give a list of strings")
+        raise _fault(path, f"{values!r}", "Give a list of strings")
     return tuple(str(value) for value in values)
 
 

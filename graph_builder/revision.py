@@ -447,7 +447,8 @@ class Revision:
             vcf = str(path) if path else sources[source_name].stored
             vcfs.append({"name": name, "vcf": vcf, "regions": list(regions)})
         benchmarks = [
-            {"name": b.name, "scores": b.scores, "truth": str(b.truth), "column": b.column}
+            {"name": b.name, "scores": b.scores, "truth": str(b.truth),
+             "column": b.column, "rest_negative": b.rest_negative}
             for b in self.settings.benchmark
         ]  # fmt: skip
         _write_json(
@@ -504,26 +505,28 @@ class Revision:
         """Do one of the steps of ``rebuild_steps.toml``, or parts of it."""
         step = later_steps()[name]
         kept = json.loads((version.folder / "kept.json").read_text(encoding="utf-8"))
-        lists: dict[str, list[dict[str, str]]] = {
-            "embeddings": [{"what": what} for what in self._embeddings(version)],
+        lists: dict[str, list[dict[str, Any]]] = {
+            "embeddings": self._embeddings(version),
             "kept": kept["vcfs"],
             "benchmarks": kept["benchmarks"],
         }
         if step.get("needs") and not lists[step["needs"]]:
             return
         for values in lists[step["each"]] if "each" in step else [{}]:
-            texts = {key: str(value) for key, value in values.items()}
+            texts = {k: v for k, v in values.items() if isinstance(v, str)}
+            more = values.get("arguments", [])
             for part in parts or ("",):
-                command = [*step["command"], *(("--part", part) if part else ())]
+                command = [*step["command"], *(("--part", part) if part else ()), *more]
                 self._call(version, name, command, texts)
 
-    def _embeddings(self, version: Version) -> list[str]:
+    def _embeddings(self, version: Version) -> list[dict[str, Any]]:
         """Return what to embed: what settings ask for, and what was embedded before."""
-        found = set(self.settings.embed)
-        for path in (version.folder / "embeddings").glob("*/encoder.json"):
+        found: dict[str, tuple[str, ...]] = {}
+        for path in sorted((version.folder / "embeddings").glob("*/encoder.json")):
             with suppress(ValueError, KeyError):
-                found.add(json.loads(path.read_text(encoding="utf-8"))["what"])
-        return sorted(found)
+                found[json.loads(path.read_text(encoding="utf-8"))["what"]] = ()
+        found |= {one.what: one.arguments for one in self.settings.embed}
+        return [{"what": what, "arguments": more} for what, more in found.items()]
 
     def _call(
         self, version: Version, name: str, command: list[str], values: Mapping[str, str]

@@ -79,7 +79,7 @@ class KeptList:
     """The content of ``kept.json``."""
 
     vcfs: tuple[Kept, ...]
-    benchmarks: tuple[Mapping[str, str], ...]
+    benchmarks: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def read(cls, workspace: Path) -> "KeptList":
@@ -341,8 +341,13 @@ def resampled(labelled: Labelled, draws: int = DRAWS, seed: int = SEED) -> Reals
     return found
 
 
-def read_truth(path: Path) -> pd.DataFrame:
+def read_truth(path: Path, *, need_label: bool = True) -> pd.DataFrame:
     """Read a table of labelled alleles.
+
+    Parameters
+    ----------
+    need_label
+        False: without a label all of them count as 1.
 
     Raises
     ------
@@ -355,6 +360,8 @@ def read_truth(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise MalformedFileError(path, str(error), remedy="Give a TSV") from error
+    if not need_label and "label" not in table:
+        table["label"] = 1
     if missing := sorted({*_KEY, "label"} - set(table.columns)):
         raise MalformedFileError(
             path,
@@ -367,10 +374,11 @@ def read_truth(path: Path) -> pd.DataFrame:
 
 
 def measure_benchmark(
-    benchmark: Mapping[str, str], before: Path, after: Path
+    benchmark: Mapping[str, Any], before: Path, after: Path
 ) -> dict[str, Any]:
     """Return the figure of a benchmark in two versions, with intervals and a baseline."""
-    truth = read_truth(Path(benchmark["truth"]))
+    rest_negative = benchmark["rest_negative"]
+    truth = read_truth(Path(benchmark["truth"]), need_label=not rest_negative)
     column = benchmark["column"]
     found: dict[str, Any] = {**benchmark, "alleles": len(truth)}
     draws: dict[str, Reals] = {}
@@ -380,7 +388,9 @@ def measure_benchmark(
             scored = read_scores(workspace, benchmark["scores"], columns)
         except (KeyError, ValueError) as error:
             raise InputError(f"benchmark {benchmark['name']}: {error}") from error
-        table = truth.merge(scored, on=_KEY)
+        table = truth.merge(scored, on=_KEY, how="right" if rest_negative else "inner")
+        n_found = int(table["label"].notna().sum())
+        table["label"] = table["label"].fillna(0)
         table = table[table[column].notna()]
         labelled = Labelled(
             table[column].to_numpy(float),
@@ -402,7 +412,7 @@ def measure_benchmark(
             ),
             "positive": int(labelled.is_positive.sum()),
             "negative": int((~labelled.is_positive).sum()),
-            "not_scored": len(truth) - len(table),
+            "not_scored": len(truth) - n_found,
         }
     if len(draws) == 2:
         found["difference"] = {

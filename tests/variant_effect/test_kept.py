@@ -183,12 +183,18 @@ def test_figures_of_a_benchmark(scored, tmp_path):
     truth.loc[len(truth)] = ["chr9", 1, "A", "G", 1]
     truth.to_csv(tmp_path / "truth.tsv", sep="\t", index=False)
     benchmark = {"name": "b", "scores": "lines", "truth": str(tmp_path / "truth.tsv"),
-                 "column": "prior_score"}  # fmt: skip
+                 "column": "prior_score", "rest_negative": False}  # fmt: skip
     found = measure_benchmark(benchmark, whole, parts)
     assert found["after"] == found["before"]
     assert found["after"]["auroc"] == 1.0
     assert found["after"]["not_scored"] == 1
     assert found["difference"] == {"auroc": 0.0, "low": 0.0, "high": 0.0}
+    # The positives alone, and all others negative, is the same benchmark.
+    positives = truth[truth["label"] == 1].drop(columns="label")
+    positives.to_csv(tmp_path / "truth.tsv", sep="\t", index=False)
+    rest = measure_benchmark({**benchmark, "rest_negative": True}, whole, parts)
+    assert rest["after"] == found["after"]
+    truth.to_csv(tmp_path / "truth.tsv", sep="\t", index=False)
     nothing = measure_benchmark(benchmark, tmp_path, parts)
     assert nothing["before"] is None
     assert "difference" not in nothing
