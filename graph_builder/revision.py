@@ -20,7 +20,7 @@ import tomllib
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -220,7 +220,8 @@ class Revision:
         try:
             version = self.take(look, asked)
             if version is not None:
-                self.build(version)
+                version = self._build_without_bad_files(version, look, asked)
+            if version is not None:
                 for name in later_steps():
                     self.do_later(version, name)
                 self.explain(version)
@@ -299,13 +300,17 @@ class Revision:
     def take(self, look: Look, asked: list[Asked]) -> Version | None:
         """Register what came in, in a version of its own; None where nothing is left."""
         began = time.perf_counter()
-        version, self.report.picked_up = self.versions.begin()
-        if self.report.picked_up:
+        version, picked_up = self.versions.begin()
+        self.report.picked_up |= picked_up
+        if picked_up:
             self.tell(f"picking up version {version.name}, which was left half done")
         base = self.versions.current()
         if base is None:
             raise WorkspaceError(f"{self.path / 'current'} has gone; run again")
-        details: dict[str, Any] = {"files": {}, "refused": [], **version.details}
+        # What was refused by an earlier try of this run stays in its report.
+        details: dict[str, Any] = {
+            "files": {}, "refused": list(self.report.refused), **version.details,
+        }  # fmt: skip
         self.report.refused = details["refused"]
         with open_store(version.folder, write=True) as store:
             bad = {one.get("digest") for one in details["refused"]}
@@ -421,6 +426,54 @@ class Revision:
         self.report.graph = _graph_changes(old, new)
         self._note_step("graph", began)
         self._write_kept_list(version)
+
+    def _build_without_bad_files(
+        self, version: Version, look: Look, asked: list[Asked]
+    ) -> Version | None:
+        """Build the graph; files that it cannot be built with are refused after all.
+
+        They are found by adding each alone to the version before. Returns the version
+        that was built: another than was given where a file was refused.
+        """
+        try:
+            self.build(version)
+            return version
+        except InputError:
+            bad = self._find_bad_files(version, look)
+            if not bad:
+                raise
+        for dropped, reason in bad:
+            place = quarantine(dropped, reason)
+            self.report.refused.append(
+                {"file": dropped.path.name, "digest": dropped.digest, "reason": reason,
+                 "quarantine": str(place)}
+            )  # fmt: skip
+        self.versions.discard(version)
+        names = {dropped.path for dropped, _ in bad}
+        rest = tuple(one for one in look.news if one.path not in names)
+        again = self.take(replace(look, news=rest), asked)
+        if again is not None:
+            self.build(again)
+        return again
+
+    def _find_bad_files(
+        self, version: Version, look: Look
+    ) -> list[tuple[Dropped, str]]:
+        came_in = {one["source"] for one in self.report.came_in}
+        refused = {one["file"] for one in self.report.refused}
+        bad = []
+        for dropped in look.news:
+            if dropped.source not in came_in or dropped.path.name in refused:
+                continue
+            self.tell(f"building with {dropped.path.name} alone")
+            with self.versions.trial(self._base_of(version)) as folder:
+                self._repeat(version, folder, dropped.source)
+                try:
+                    _build(folder, _parameters_of(self._base_of(version)))
+                except InputError as error:
+                    reason = f"the graph cannot be built with it: {error}"
+                    bad.append((dropped, reason))
+        return bad
 
     def _write_kept_list(self, version: Version) -> None:
         """Say in ``kept.json`` which VCFs are to be scored and what is measured."""

@@ -439,6 +439,31 @@ def test_a_build_that_fails_changes_nothing_and_says_why(workspace, monkeypatch)
     assert "rows break a rule" in Path(report.page).read_text()
 
 
+def test_a_file_that_the_graph_cannot_be_built_with_is_refused_after_all(
+    workspace, monkeypatch
+):
+    real = revision_module._build
+
+    def build(folder, parameters):
+        with open_store(folder) as store:
+            if "poison" in {source.name for source in store.sources()}:
+                raise InputError("cre: 2 repeated rows")
+        real(folder, parameters)
+
+    monkeypatch.setattr(revision_module, "_build", build)
+    drop(workspace, "bad.bed", "")
+    drop(workspace, "new.narrowPeak", PEAKS)
+    drop(workspace, "poison.narrowPeak", MORE_PEAKS)
+    report = run(workspace)
+    assert report.status == "published"
+    assert [one["source"] for one in report.came_in] == ["new"]
+    reasons = {one["file"]: one["reason"] for one in report.refused}
+    assert set(reasons) == {"bad.bed", "poison.narrowPeak"}
+    assert reasons["poison.narrowPeak"].endswith("it: cre: 2 repeated rows")
+    assert len(list((workspace / "inbox").glob("quarantine/*/poison.narrowPeak"))) == 1
+    assert run(workspace).status == "unchanged"
+
+
 def test_stopping_the_loop_finishes_the_run(workspace, capsys):
     drop(workspace, "new.narrowPeak", PEAKS)
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
