@@ -110,7 +110,15 @@ def drill(data: Path, folder: Path, kills: int, seed: int) -> dict[str, Any]:
         "seconds_last_run": last["seconds"],
         "same": {
             key: pairs["calm"][key] == pairs["killed"][key]
-            for key in ("graph", "scores", "tables", "quarantine", "version", "moved")
+            for key in (
+                "graph",
+                "scores",
+                "embeddings",
+                "tables",
+                "moved",
+                "quarantine",
+                "version",
+            )
         },
         "calm": pairs["calm"],
         "killed": pairs["killed"],
@@ -314,7 +322,9 @@ def describe(workspace: Path) -> dict[str, Any]:
         for file in sorted(current.folder.glob("scores/kept/*/*.parquet"))
     }
     embeddings = {
-        file.name: digest_query(f"SELECT * FROM read_parquet('{file}')")  # noqa: S608
+        file.relative_to(current.folder / "embeddings").as_posix(): digest_query(
+            f"SELECT * FROM read_parquet('{file}')"
+        )  # noqa: S608
         for file in sorted(current.folder.glob("embeddings/*/*.parquet"))
     }
     with open_store(current.folder) as store:
