@@ -315,18 +315,8 @@ def describe(workspace: Path) -> dict[str, Any]:
     graph = current_graph(current.workspace.graph)
     if graph is None:
         sys.exit(f"{workspace} has no graph")
-    scores = {
-        file.relative_to(current.folder / "scores").as_posix(): digest_query(
-            f"SELECT * FROM read_parquet('{file}')"  # noqa: S608
-        )
-        for file in sorted(current.folder.glob("scores/kept/*/*.parquet"))
-    }
-    embeddings = {
-        file.relative_to(current.folder / "embeddings").as_posix(): digest_query(
-            f"SELECT * FROM read_parquet('{file}')"
-        )  # noqa: S608
-        for file in sorted(current.folder.glob("embeddings/*/*.parquet"))
-    }
+    scores = digest_files(current.folder, "scores/kept/*/*.parquet")
+    embeddings = digest_files(current.folder, "embeddings/*/*.parquet")
     with open_store(current.folder) as store:
         tables = {
             name: digest_rows(
@@ -349,6 +339,16 @@ def describe(workspace: Path) -> dict[str, Any]:
         "moved": digest_query(f"SELECT * FROM read_csv('{moved}')"),  # noqa: S608
         "runs_logged": log,
         "versions": [f"{v.name} {v.state}" for v in Versions(workspace).all()],
+    }
+
+
+def digest_files(folder: Path, pattern: str) -> dict[str, list[int]]:
+    """Digest the rows of Parquet files, by path."""
+    return {
+        file.relative_to(folder).as_posix(): digest_query(
+            f"SELECT * FROM read_parquet('{file}')"  # noqa: S608
+        )
+        for file in sorted(folder.glob(pattern))
     }
 
 
