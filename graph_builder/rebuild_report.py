@@ -43,7 +43,9 @@ table { border-collapse:collapse; width:100%; font-size:.92rem; margin:.4rem 0 .
 caption { text-align:left; padding:.2rem 0; font-size:.9rem; }
 th { text-align:left; font-weight:600; color:var(--soft); border-bottom:1.5px solid var(--line); }
 th, td { padding:.3rem .8rem .3rem 0; vertical-align:top; }
-td { border-bottom:1px solid var(--line); overflow-wrap:anywhere; }
+td { border-bottom:1px solid var(--line); overflow-wrap:break-word; }
+.scroll table { min-width:42rem; } td code, td b { white-space:nowrap; }
+td small { display:inline-block; min-width:9rem; overflow-wrap:anywhere; }
 .n { text-align:right; white-space:nowrap; font-variant-numeric:tabular-nums; }
 .up { color:var(--good); } .down { color:var(--bad); }
 .why { white-space:pre-wrap; overflow-wrap:anywhere; }
