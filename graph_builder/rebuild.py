@@ -287,6 +287,8 @@ def run_by(table: Timetable, path: Path, plan: Plan) -> None:
                 run_once(path, plan)
             except PlatformError as error:
                 log(f"error: {error}")
+            if stop.is_set():
+                break
             due = table.next_after(began)
             if due <= datetime.now().astimezone():
                 due = table.next_after(datetime.now().astimezone())

@@ -16,6 +16,7 @@ import pytest
 from data_registry.errors import InputError, WorkspaceError
 from data_registry.store import open_store
 from data_registry.versions import Versions, locked
+from graph_builder import rebuild as rebuild_module
 from graph_builder import revision as revision_module
 from graph_builder.build import build_graph
 from graph_builder.inbox import Ledger
@@ -470,9 +471,23 @@ def test_stopping_the_loop_finishes_the_run(workspace, capsys):
     run_by(Every(3600), workspace, Plan(workspace / "inbox", 0.0))
     assert Versions(workspace).current().name == "0002"
     said = capsys.readouterr().out
-    assert "next run: " in said
+    assert "next run" not in said
     assert said.rstrip().endswith("stopped")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_the_loop_shows_the_next_time_and_outlives_a_run_that_cannot_be(
+    workspace, monkeypatch, capsys
+):
+    monkeypatch.setattr(
+        rebuild_module, "_wait", lambda _due, _path, _plan, stop: stop.set()
+    )
+    with locked(workspace):
+        run_by(Every(3600), workspace, Plan())
+    output = capsys.readouterr()
+    assert "is being rebuilt by process" in output.err
+    due = datetime.fromisoformat(output.out.split("next run: ")[1][:19])
+    assert 3590 < (due - datetime.now()).total_seconds() <= 3600
 
 
 # -- scores ------------------------------------------------------------------------------
