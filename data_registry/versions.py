@@ -170,8 +170,10 @@ class Versions:
         if first.is_dir():  # left by a killed call
             shutil.rmtree(first)
         beside = Path(tempfile.mkdtemp(prefix=_MAKING, dir=first.parent))
-        # Opening to write takes in the write-ahead log; then nobody may write.
-        Workspace(self.path).connect(read_only=False).close()
+        if (self.path / _REGISTRY[1]).exists():
+            # Opening to write takes in the write-ahead log.
+            Workspace(self.path).connect(read_only=False).close()
+        # While this is open others may read and nobody writes.
         with Workspace(self.path).connect(read_only=True):
             for entry in self.path.iterdir():
                 if self._is_ours(entry) and entry.name not in _NOT_TAKEN_OVER:

@@ -262,11 +262,20 @@ class Revision:
         if self.plan.ask_remote:
             with open_store(base.folder) as store:
                 asked = ask_publishers(store, mirror=self.plan.mirror)
+        # What was held back or rolled back is not fetched again until it changes again.
+        set_aside = {
+            (key, reason)
+            for version in self.versions.all()
+            if version.state in ("held", "withdrawn")
+            for key, reason in version.details.get("remote", {}).items()
+        }
+        news = [a for a in asked if (a.source.key, a.reason) not in set_aside]
         self.report.remote = [
-            {"source": a.source.key, "answer": a.change, "reason": a.reason}
+            {"source": a.source.key, "reason": a.reason,
+             "answer": a.change if a in news else f"{a.change}, and set aside"}
             for a in asked
-        ]
-        return look, asked
+        ]  # fmt: skip
+        return look, news
 
     def has_work(self, base: Version, look: Look, asked: list[Asked]) -> bool:
         """Whether anything differs from what the version in use was made of."""
@@ -309,7 +318,8 @@ class Revision:
             raise WorkspaceError(f"{self.path / 'current'} has gone; run again")
         # What was refused by an earlier try of this run stays in its report.
         details: dict[str, Any] = {
-            "files": {}, "refused": list(self.report.refused), **version.details,
+            "files": {}, "remote": {}, "refused": list(self.report.refused),
+            **version.details,
         }  # fmt: skip
         self.report.refused = details["refused"]
         with open_store(version.folder, write=True) as store:
@@ -406,7 +416,10 @@ class Revision:
                 licence=source.provider.licence, citation=source.provider.citation,
             )  # fmt: skip
         except (*_REFUSED, DownloadError) as error:
-            details["refused"].append({"file": source.key, "reason": str(error)})
+            if not any(one["file"] == source.key for one in details["refused"]):
+                details["refused"].append({"file": source.key, "reason": str(error)})
+            return
+        details["remote"][source.key] = asked.reason
 
     # -- building ----------------------------------------------------------------------
 
@@ -590,6 +603,8 @@ class Revision:
         ------
         InputError
             It failed; the message holds its last lines.
+        WorkspaceError
+            It was killed.
         """
         began = time.perf_counter()
         places = {
@@ -611,6 +626,11 @@ class Revision:
             for line in process.stderr or ():
                 last.append(line.rstrip())
                 self.tell(line.rstrip())
+        if process.returncode < 0:
+            raise WorkspaceError(
+                f"step {name} was killed by signal {-process.returncode}, perhaps for "
+                "want of memory; run again to pick it up"
+            )
         if process.returncode:
             said = "\n".join(last) or f"exit status {process.returncode}"
             raise InputError(f"step {name} ({' '.join(told)}) failed:\n{said}")
@@ -698,8 +718,7 @@ class Revision:
         if closed:
             self.report.reason = "; ".join(self.report.falls)
         if not self.versions.is_up_to_date(version):
-            self.versions.discard(version)
-            raise WorkspaceError(
+            raise InputError(
                 f"{self.path} was changed while it was being rebuilt; run again: the "
                 "rebuild starts afresh from what is there now"
             )

@@ -11,6 +11,7 @@ from data_registry.catalogue import read_catalogue
 from data_registry.download import fetch_source
 from data_registry.remote_changes import ask_publishers, fetch_again
 from data_registry.store import open_store
+from data_registry.versions import Versions
 from tests.organisms import make_workspace
 
 CATALOGUE = """
@@ -169,3 +170,10 @@ def test_a_rebuild_takes_in_what_changed_at_its_publishers(fetched, publisher):
     with open_store(fetched) as store:
         assert store.source("tiny/peaks").rows_kept == 2
     assert rebuild(fetched, Plan(), lambda _: None).status == "unchanged"
+    # Rolled back, it stays so until the publisher has something else.
+    Versions(fetched).roll_back()
+    after = rebuild(fetched, Plan(), lambda _: None)
+    assert (after.status, after.remote[0]["answer"]) == (
+        "unchanged",
+        "changed, and set aside",
+    )

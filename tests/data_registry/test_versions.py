@@ -115,6 +115,15 @@ def test_state_changes_with_sources_and_models_only(plain):
     assert state_of(folder) != with_model
 
 
+def test_readers_do_not_stand_in_the_way_of_the_first_version(plain):
+    reader = Workspace(plain).connect(read_only=True)
+    try:
+        assert Versions(plain).adopt().name == "0001"
+        assert reader.execute("SELECT count(*) FROM sources").fetchall() == [(3,)]
+    finally:
+        reader.close()
+
+
 def test_going_back_needs_an_earlier_version(plain):
     versions = Versions(plain)
     versions.adopt()
