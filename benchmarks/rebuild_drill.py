@@ -6,8 +6,9 @@
 Two workspaces are registered from a part of the yeast recipe. Into the inbox of each go
 a new peak file, a new VCF and a file that is damaged. In one of them the rebuild runs in
 peace; in the other it is killed (SIGKILL) at ten moments, drawn at random over the time
-that the first one took, and started again each time. Then their graphs, scores and tables
-are compared by content.
+that the first one took, and started again each time. Then their graphs, scores,
+embeddings and tables are compared by content, and the graph with that of a third workspace
+in which the same files were registered by hand.
 
 What is real and what is made of it: genome, gene models, motifs, variants, nucleosomes and
 terms are those of the recipe. The peak file holds the gaps between nucleosome calls. The
@@ -96,6 +97,7 @@ def drill(data: Path, folder: Path, kills: int, seed: int) -> dict[str, Any]:
         deaths.append(kill_after(killed, float(moment)))
         print(f"killed after {moment:.1f} s: {deaths[-1]['last_line']}", flush=True)
     last = run(killed)
+    fresh = build_fresh(data, folder / "fresh", calm / "inbox")
     pairs = {"calm": describe(calm), "killed": describe(killed)}
     report = json.loads(Path(last["page"]).with_suffix(".json").read_text())
     return {
@@ -108,7 +110,9 @@ def drill(data: Path, folder: Path, kills: int, seed: int) -> dict[str, Any]:
         "seconds_with_inbox": whole["seconds"],
         "kills": deaths,
         "seconds_last_run": last["seconds"],
+        "graph_of_a_fresh_workspace": fresh,
         "same": {
+            "graph of a fresh workspace": fresh == pairs["killed"]["graph"],
             key: pairs["calm"][key] == pairs["killed"][key]
             for key in (
                 "graph",
@@ -153,6 +157,17 @@ def register(data: Path, workspace: Path) -> None:
                 if outcome.error:
                     sys.exit(outcome.error)
         build_graph(store.connection, store.genome(), store.workspace.graph)
+
+
+def build_fresh(data: Path, workspace: Path, inbox: Path) -> str:
+    """Register everything at once, as one would by hand; return the graph's digest."""
+    register(data, workspace)
+    with open_store(workspace, write=True) as store:
+        for path in sorted(inbox.glob("*.gz")):
+            store.add(path)
+        return build_graph(
+            store.connection, store.genome(), store.workspace.graph
+        ).digest
 
 
 def fill_inbox(data: Path, inbox: Path) -> None:
