@@ -54,6 +54,9 @@ KEPT_REGIONS = ["chrII:1-300000", "chrV"]
 NEW_REGION = "chrII:1-300000"
 GAP_BP = (80, 1_000)
 KILLS = 10
+COMPARED = (
+    "graph", "scores", "embeddings", "tables", "moved", "quarantine", "version",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -112,17 +115,8 @@ def drill(data: Path, folder: Path, kills: int, seed: int) -> dict[str, Any]:
         "seconds_last_run": last["seconds"],
         "graph_of_a_fresh_workspace": fresh,
         "same": {
-            "graph of a fresh workspace": fresh == pairs["killed"]["graph"],
-            key: pairs["calm"][key] == pairs["killed"][key]
-            for key in (
-                "graph",
-                "scores",
-                "embeddings",
-                "tables",
-                "moved",
-                "quarantine",
-                "version",
-            )
+            "graph_of_a_fresh_workspace": fresh == pairs["killed"]["graph"],
+            **{key: pairs["calm"][key] == pairs["killed"][key] for key in COMPARED},
         },
         "calm": pairs["calm"],
         "killed": pairs["killed"],
