@@ -72,7 +72,8 @@ def graph() -> dg.MaterializeResult:
 
 @dg.asset(deps=[sources, graph], retry_policy=RETRIES, group_name="rebuild")
 def models() -> dg.MaterializeResult:
-    """Gene models, sequence background and what else scoring fits to the sources."""
+    """Relatives' alignment, gene models, sequence background: what scoring fits."""
+    call("relatives")
     return _result(call("models"))
 
 

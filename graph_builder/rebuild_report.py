@@ -156,7 +156,8 @@ def _in_words(data: Mapping[str, Any]) -> str:
     if data["status"] == "held":
         said.append(
             f"<b>The version before, {escape(data['version_before'])}, stays in use</b>: "
-            f"{escape(data['reason'])}."
+            f"{escape(data['reason'])}. To use the new one all the same: "
+            f"<code>--publish {data['version']}</code>."
         )
     elif data["falls"] and data["accepted"]:
         said.append(f"Published by order although {escape('; '.join(data['falls']))}.")

@@ -571,7 +571,10 @@ class Revision:
         """Do one of the steps of ``rebuild_steps.toml``, or parts of it."""
         step = later_steps()[name]
         kept = json.loads((version.folder / "kept.json").read_text(encoding="utf-8"))
+        aligned = any((version.folder / "relatives").glob("*"))
         lists: dict[str, list[dict[str, Any]]] = {
+            # Aligned again only where they were aligned before.
+            "relatives": [dict[str, Any]()] if aligned else [],
             "embeddings": self._embeddings(version),
             "kept": kept["vcfs"],
             "benchmarks": kept["benchmarks"],

@@ -62,6 +62,7 @@ def test_a_rebuild_step_by_step_is_a_rebuild(tmp_path):
     assert step("register") == "version 0002: 1 sources came in"
     for name in (
         "graph",
+        "relatives",
         "models",
         "embeddings",
         "scores",
