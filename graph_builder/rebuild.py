@@ -31,8 +31,9 @@ from data_registry.errors import (
 from data_registry.versions import INBOX, REBUILD, Versions, locked
 from data_registry.workspace import Workspace
 from graph_builder.inbox import SETTLED_S, Ledger, look_into
+from graph_builder.rebuild_facts import Report
 from graph_builder.rebuild_settings import keep_scored as add_to_list
-from graph_builder.revision import Plan, Report, Revision, later_steps, rebuild
+from graph_builder.revision import Plan, Revision, later_steps, rebuild
 from graph_builder.timetable import Cron, Every, Timetable
 
 POLL_S = 60.0

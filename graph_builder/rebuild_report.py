@@ -70,7 +70,7 @@ def write_report(data: Mapping[str, Any], rebuild: Path, name: str) -> Path:
     Parameters
     ----------
     data
-        ``revision.Report.as_data()``.
+        ``rebuild_facts.Report.as_data()``.
     """
     folder = rebuild / "reports"
     stem = name.replace(":", "")

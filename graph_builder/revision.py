@@ -20,20 +20,17 @@ import tomllib
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any, Final, Literal
-
-import pandas as pd
+from typing import Any, Final
 
 from data_registry.errors import (
     DownloadError,
     InputError,
     MissingLayerError,
     MissingOptionalError,
-    PlatformError,
     WorkspaceError,
 )
 from data_registry.recipes import ORDER
@@ -42,14 +39,19 @@ from data_registry.store import Source, Store, open_store
 from data_registry.versions import Version, Versions, locked
 from data_registry.workspace import sha256_of, written_beside
 from graph_builder.build import build_graph, digest_code
-from graph_builder.difference import diff
 from graph_builder.inbox import SETTLED_S, Dropped, Ledger, Look, look_into, quarantine
 from graph_builder.manifest import current_graph, digest_json, read_manifest
 from graph_builder.parameters import BuildParameters
+from graph_builder.rebuild_facts import (
+    Report,
+    compare_graph_folders,
+    compare_sources,
+    find_falls,
+    read_moved,
+)
 from graph_builder.rebuild_report import write_report
 from graph_builder.rebuild_settings import Settings, read_settings
 
-Status = Literal["published", "held", "unchanged", "failed"]
 Tell = Callable[[str], None]
 
 STEPS_FILE: Final = "rebuild_steps.toml"
@@ -88,71 +90,6 @@ class Plan:
     mirror: str = ""
     accept_falls: bool = False
     rescore_all: bool = False
-
-
-@dataclass(slots=True)
-class Report:
-    """What one rebuild did: everything that its page shows, as plain data.
-
-    Parameters
-    ----------
-    came_in
-        Sources that are new or changed, with their counts.
-    refused
-        Files that were refused, with the reason and where they lie now.
-    waiting
-        Files that were left for the next run, with the reason.
-    remote
-        What publishers answered.
-    graph
-        Old and new digest; by type rows before, after, added, removed, changed, examples.
-    scores
-        By kept VCF: accounting, how far percentiles moved.
-    moved
-        Alleles that moved by more than a decile, largest first, at most 200.
-    causes
-        By VCF: cause to number of moved alleles.
-    figures
-        Benchmarks before and after.
-    falls
-        Why the gate is closed; empty when it is open.
-    steps
-        Seconds by step.
-    """
-
-    workspace: str
-    status: Status = "unchanged"
-    reason: str = ""
-    version: str = ""
-    version_before: str = ""
-    picked_up: bool = False
-    started: str = ""
-    seconds: float = 0.0
-    came_in: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[dict[str, Any]] = field(default_factory=list)
-    waiting: dict[str, str] = field(default_factory=dict)
-    remote: list[dict[str, str]] = field(default_factory=list)
-    graph: dict[str, Any] = field(default_factory=dict)
-    scores: list[dict[str, Any]] = field(default_factory=list)
-    moved: list[dict[str, Any]] = field(default_factory=list)
-    causes: dict[str, dict[str, int]] = field(default_factory=dict)
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    prior: dict[str, dict[str, float]] = field(default_factory=dict)
-    falls: list[str] = field(default_factory=list)
-    accepted: bool = False
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    removed_versions: list[str] = field(default_factory=list)
-    kept_versions: list[str] = field(default_factory=list)
-    page: str = ""
-
-    @property
-    def has_news(self) -> bool:
-        """Whether a person should see it: not for a run that found nothing to do."""
-        return self.status != "unchanged" or bool(self.refused)
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it as plain data for JSON."""
-        return asdict(self)
 
 
 def rebuild(path: Path, plan: Plan, tell: Tell) -> Report:
@@ -349,7 +286,7 @@ class Revision:
         with open_store(base.folder) as store:
             before = store.sources()
         with open_store(version.folder) as store:
-            self.report.came_in = _came_in(before, store.sources())
+            self.report.came_in = compare_sources(before, store.sources())
 
     def _take_one(
         self, store: Store, version: Version, dropped: Dropped, details: dict[str, Any]
@@ -436,7 +373,7 @@ class Revision:
         new = current_graph(version.workspace.graph)
         if new is None:
             raise WorkspaceError(f"{version.folder} holds no graph after its building")
-        self.report.graph = _graph_changes(old, new)
+        self.report.graph = compare_graph_folders(old, new)
         self._note_step("graph", began)
         self._write_kept_list(version)
 
@@ -556,7 +493,7 @@ class Revision:
             old = current_graph(base.workspace.graph)
             new = current_graph(version.workspace.graph)
             if new is not None:
-                self.report.graph = _graph_changes(old, new)
+                self.report.graph = compare_graph_folders(old, new)
             self.conclude(version)
             return f"version {version.name}: {self.report.status} {self.report.reason}"
         elif name in later_steps():
@@ -785,7 +722,7 @@ class Revision:
         }
         self.report.figures = _read_json(changes / "figures.json", [])
         self.report.falls = find_falls(self.report.figures)
-        self.report.moved, self.report.causes = _read_moved(changes / "moved.tsv")
+        self.report.moved, self.report.causes = read_moved(changes / "moved.tsv")
 
     def _base_of(self, version: Version) -> Version:
         return self.versions.find(str(version.base))
@@ -801,29 +738,6 @@ def later_steps() -> dict[str, dict[str, Any]]:
     return {step["name"]: step for step in tomllib.loads(text)["step"]}
 
 
-def find_falls(figures: list[dict[str, Any]]) -> list[str]:
-    """Say which figures fall by more than their interval: below its lower end.
-
-    Parameters
-    ----------
-    figures
-        Benchmarks with ``before`` and ``after``: ``auroc``, ``low``, ``high``.
-    """
-    falls = []
-    for one in figures:
-        before, after = one.get("before"), one.get("after")
-        if before is None:
-            continue
-        if after is None:
-            falls.append(f"{one['name']}: no allele with a label is scored any more")
-        elif after["auroc"] < before["low"]:
-            falls.append(
-                f"{one['name']}: AUROC falls from {before['auroc']:.3f} (95 % interval "
-                f"{before['low']:.3f} to {before['high']:.3f}) to {after['auroc']:.3f}"
-            )
-    return falls
-
-
 def _rank(dropped: Dropped) -> tuple[int, str]:
     """Genome, names, gene models first: the others are mapped through them."""
     kind = dropped.kind or ""
@@ -833,31 +747,6 @@ def _rank(dropped: Dropped) -> tuple[int, str]:
     if not kind and name.removesuffix(".gz").endswith((".gff", ".gff3", ".gtf")):
         kind = "annotation"
     return (ORDER.index(kind) if kind in ORDER else len(ORDER), name)
-
-
-def _came_in(before: list[Source], after: list[Source]) -> list[dict[str, Any]]:
-    def key(source: Source) -> tuple[object, ...]:
-        return (source.name, source.kind, source.sha256, repr(source.options),
-                repr(source.columns))  # fmt: skip
-
-    known = {key(source) for source in before}
-    names = {source.name: source for source in before}
-    return [
-        {
-            "source": one.name,
-            "kind": one.kind,
-            "file": Path(one.path).name,
-            "sha256": one.sha256,
-            "rows_read": one.rows_read,
-            "rows_kept": one.rows_kept,
-            "left_out": one.left_out,
-            "notes": one.notes,
-            "licence": one.licence,
-            "replaces": names[one.name].version if one.name in names else None,
-        }
-        for one in after
-        if key(one) not in known
-    ]
 
 
 def _build(folder: Path, parameters: BuildParameters) -> None:
@@ -881,51 +770,6 @@ def _original(source: Source, version: Version) -> Path:
         return Path(source.stored)
     given = Path(source.path)
     return given if given.is_file() else version.folder / source.stored
-
-
-def _graph_changes(old: Path | None, new: Path) -> dict[str, Any]:
-    after = read_manifest(new)
-    before = read_manifest(old) if old is not None else None
-    found: dict[str, Any] = {
-        "before": before.digest if before else "",
-        "after": after.digest,
-        "rows_before": sum(r.count for r in before.types.values()) if before else 0,
-        "rows": sum(record.count for record in after.types.values()),
-        "types": [],
-    }
-    if old is None:
-        found["types"] = [
-            {"type": name, "before": 0, "after": r.count, "added": r.count, "removed": 0,
-             "changed": 0, "examples": []}
-            for name, r in after.types.items() if r.count
-        ]  # fmt: skip
-        return found
-    for name, one in diff(old, new, n_named=3).types.items():
-        examples = [*one.added[:2], *one.removed[:1], *one.changed[:1]]
-        found["types"].append(
-            {"type": name, "before": one.n_old, "after": one.n_new, "added": one.n_added,
-             "removed": one.n_removed, "changed": one.n_changed, "examples": examples}
-        )  # fmt: skip
-    return found
-
-
-def _read_moved(
-    path: Path, most: int = 200
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]]]:
-    if not path.is_file() or path.stat().st_size <= 1:
-        return [], {}
-    table = pd.read_csv(
-        path, sep="\t", dtype={"chrom": str, "gene": str, "symbol": str}
-    )
-    if "because" not in table:
-        table["because"] = ""
-    causes: dict[str, dict[str, int]] = {}
-    for vcf, because in zip(table["vcf"], table["because"], strict=True):
-        of_vcf = causes.setdefault(str(vcf), {})
-        of_vcf[str(because)] = of_vcf.get(str(because), 0) + 1
-    shown = table.head(most)
-    rows = shown.astype(object).where(shown.notna(), None).to_dict("records")
-    return [{str(k): v for k, v in row.items()} for row in rows], causes
 
 
 def _content_of(version: Version) -> list[object]:
@@ -962,6 +806,3 @@ def _write_json(path: Path, content: object) -> None:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-__all__ = ["Plan", "PlatformError", "Report", "Revision", "rebuild"]

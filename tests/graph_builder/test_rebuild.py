@@ -23,9 +23,10 @@ from graph_builder.build import build_graph
 from graph_builder.inbox import Ledger
 from graph_builder.manifest import current_graph, read_manifest
 from graph_builder.rebuild import change_version, find_inbox, run_by
+from graph_builder.rebuild_facts import Report, find_falls
 from graph_builder.rebuild_report import page_of
 from graph_builder.rebuild_settings import keep_scored, read_settings
-from graph_builder.revision import Plan, Revision, find_falls, later_steps, rebuild
+from graph_builder.revision import Plan, Revision, later_steps, rebuild
 from graph_builder.timetable import Every
 from tests.organisms import base, make_workspace, other, snv, vcf_text
 from variant_effect import kept
@@ -594,9 +595,7 @@ def test_the_inbox_may_not_lie_elsewhere_in_the_workspace(workspace):
 
 
 def test_the_page_escapes_names():
-    data = revision_module.Report(
-        "<b>ws</b>", status="failed", started="2026"
-    ).as_data()
+    data = Report("<b>ws</b>", status="failed", started="2026").as_data()
     data["reason"] = "<script>alert(1)</script>"
     data["refused"] = [{"file": "<img src=x>", "reason": "a & b"}]
     page = page_of(data)
