@@ -157,6 +157,7 @@ def test_nobody_is_asked_where_nothing_was_fetched(tmp_path, publisher):
     assert publisher.asked == []
 
 
+@pytest.mark.parametrize("fetched", ["none"], indirect=True)
 def test_a_rebuild_takes_in_what_changed_at_its_publishers(fetched, publisher):
     from graph_builder.revision import Plan, rebuild
 
