@@ -225,14 +225,9 @@ def fetch_source(
     target = folder / source.file
 
     def find_checksum() -> Checksum | None:
-        if source.sha256:
-            return Checksum("sha256", source.sha256)
-        if not source.checksum_url:
-            return None
-        address = mirror_url(source.checksum_url, mirror)
-        listing = _get_text(address, client=client, retries=retries, sleep=sleep)
-        remote = urlsplit(source.url).path.rsplit("/", 1)[-1]
-        return None if listing is None else find_in_listing(listing, remote)
+        return published_checksum(
+            source, client=client, mirror=mirror, retries=retries, sleep=sleep
+        )
 
     return download(
         mirror_url(source.url, mirror),
@@ -255,6 +250,31 @@ def fetch_source(
             "citation": source.provider.citation,
         },
     )
+
+
+def published_checksum(
+    source: PublicSource,
+    *,
+    client: httpx.Client,
+    mirror: str = "",
+    retries: int = 5,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Checksum | None:
+    """Return the checksum that the publisher, or the catalogue, states; None without.
+
+    Raises
+    ------
+    DownloadError
+        The list of checksums does not answer.
+    """
+    if source.sha256:
+        return Checksum("sha256", source.sha256)
+    if not source.checksum_url:
+        return None
+    address = mirror_url(source.checksum_url, mirror)
+    listing = _get_text(address, client=client, retries=retries, sleep=sleep)
+    remote = urlsplit(source.url).path.rsplit("/", 1)[-1]
+    return None if listing is None else find_in_listing(listing, remote)
 
 
 def open_client() -> httpx.Client:

@@ -31,7 +31,7 @@ from data_registry.store import Added, Store
 
 Status = Literal["added", "unchanged", "failed", "not_tried"]
 
-_ORDER: Final = ("genome", "contig_synonyms", "annotation", "aliases")
+ORDER: Final = ("genome", "contig_synonyms", "annotation", "aliases")
 """Kinds that the others are mapped through; registered first, in this order."""
 
 _FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
@@ -429,4 +429,4 @@ def _refuse_twice(path: Path, what: str, values: Sequence[str]) -> None:
 
 
 def _rank(source: RecipeSource) -> int:
-    return _ORDER.index(source.kind) if source.kind in _ORDER else len(_ORDER)
+    return ORDER.index(source.kind) if source.kind in ORDER else len(ORDER)

@@ -52,6 +52,7 @@ from data_registry.workspace import (
     Workspace,
     copy_into,
     disk_error,
+    pinned,
     require_file,
     sha256_of,
 )
@@ -297,7 +298,7 @@ class Store:
                 f"{found.name} has no option {', '.join(sorted(unknown))}; "
                 f"it takes: {takes}"
             )
-        source_name = name or _stem(path)
+        source_name = name or name_of_file(path)
         if found.name == "genome":
             options.setdefault("assembly", source_name)
         side_files = _side_files(found, resolved, options)
@@ -904,7 +905,7 @@ def open_store(path: Path, *, write: bool = False) -> Iterator[Store]:
     WorkspaceError
         No workspace there, in use by another process, damaged, or not writable.
     """
-    workspace = Workspace(path)
+    workspace = Workspace(pinned(path))
     connection = workspace.connect(read_only=not write)
     try:
         if write:
@@ -1048,7 +1049,8 @@ def _cut(name: str) -> str:
     return name if len(name) <= 50 else f"{name[:49]}…"
 
 
-def _stem(path: Path) -> str:
+def name_of_file(path: Path) -> str:
+    """Return the name a file is registered under unless told: that without endings."""
     name = path.name
     for ending in (".gz", ".bgz", ".xz", ".bz2", ".zip"):
         name = name.removesuffix(ending)

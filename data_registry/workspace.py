@@ -16,6 +16,8 @@ import duckdb
 from data_registry.errors import MalformedFileError, WorkspaceError
 
 _BLOCK = 1 << 20
+CURRENT = "current"
+"""Link to the version in use, where a workspace has versions (``versions.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,9 @@ class Workspace:
 
     @property
     def registry(self) -> Path:
-        """The DuckDB file."""
-        return self.path / "registry.duckdb"
+        """The DuckDB file; of a link its target, for DuckDB's log must lie beside it."""
+        registry = self.path / "registry.duckdb"
+        return registry.resolve() if registry.is_symlink() else registry
 
     @property
     def sources(self) -> Path:
@@ -109,6 +112,15 @@ class Workspace:
                 f"{self.registry} cannot be opened: {text.splitlines()[0]}. Restore it "
                 "from a copy, or register the sources again in a new workspace"
             ) from error
+
+
+def pinned(path: Path) -> Path:
+    """Return the folder of the version in use, so that one run sees one version.
+
+    A workspace without versions is returned as it is.
+    """
+    link = path / CURRENT
+    return link.resolve() if link.is_symlink() else path
 
 
 def disk_error(error: OSError, path: Path) -> WorkspaceError:

@@ -23,12 +23,14 @@ from graph_builder.difference import diff as compare_graphs
 from graph_builder.export import export as export_graph
 from graph_builder.manifest import Manifest, current_graph, read_manifest
 from graph_builder.parameters import BuildParameters
+from graph_builder.rebuild import app as rebuild_app
 from graph_builder.schema import TYPES
 from graph_builder.validation import validate as find_problems
 
 app = new_app(
     "Build the heterogeneous graph of a workspace, check it, compare it, export it."
 )
+app.registered_commands += rebuild_app.registered_commands
 
 
 @app.command()

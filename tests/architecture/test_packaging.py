@@ -13,6 +13,7 @@ OPTIONAL = (
     "accelerate",
     "anndata",
     "bed_reader",
+    "dagster",
     "fastapi",
     "mamba_ssm",
     "mappy",
@@ -33,7 +34,7 @@ OPTIONAL = (
     "wordcloud",
 )
 # A part of ours that exists for one optional library may ask for it when imported.
-NEEDS_ITS_EXTRA = ("dashboards.app", "dashboards.api")
+NEEDS_ITS_EXTRA = ("dashboards.app", "graph_builder.orchestration", "dashboards.api")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
