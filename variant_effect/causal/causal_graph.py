@@ -1,5 +1,4 @@
-"""Causal graphs: what is believed to act on what, what of it data contradict, and which
-effects it identifies.
+"""Causal graphs: what is believed to act on what, against data, and what it identifies.
 
 Identification is by d-separation (Pearl 2009, Causality, chapters 3 and 4): adjustment for
 confounders (backdoor), full mediation (front-door), instruments. These three are looked for
@@ -126,7 +125,9 @@ class CausalGraph:
         for name in names:
             if name not in self.digraph:
                 known = ", ".join(sorted(self.digraph)[:20])
-                raise InputError(f"no node {name!r} in the causal graph; there are {known}")
+                raise InputError(
+                    f"no node {name!r} in the causal graph; there are {known}"
+                )
 
     def intervene(self, name: str) -> "CausalGraph":
         """Return the graph under do(name): nothing else acts on it any more."""
@@ -208,10 +209,8 @@ def read_edges(path: Path) -> CausalGraph:
                 path, f"origin {origin!r}", line=int(row[LINE]),
                 remedy=f"Origins are {', '.join(_LINES)}",
             )  # fmt: skip
-        edges.append(Edge(
-            *ends, origin=next(o for o in _LINES if o == origin),
-            evidence=str(row.get("evidence", "")),
-        ))  # fmt: skip
+        kind = next(o for o in _LINES if o == origin)
+        edges.append(Edge(ends[0], ends[1], kind, str(row.get("evidence", ""))))
     nodes = tuple(Node(name, role, name not in hidden) for name, role in roles.items())
     return CausalGraph(nodes, tuple(edges))
 
@@ -382,7 +381,9 @@ def identify(graph: CausalGraph, treatment: str, outcome: str) -> list[Identific
         raise InputError(f"{treatment}: treatment and outcome are the same")
     for name in (treatment, outcome):
         if name not in graph.observed:
-            raise NotIdentifiedError(f"{name} is not observed: its effect cannot be had")
+            raise NotIdentifiedError(
+                f"{name} is not observed: its effect cannot be had"
+            )
     if not nx.has_path(graph.digraph, treatment, outcome):
         return [Identification("none", treatment, outcome)]
     ways = [
@@ -400,8 +401,11 @@ def identify(graph: CausalGraph, treatment: str, outcome: str) -> list[Identific
     return ways
 
 
-def _on_causal_paths(graph: "nx.DiGraph[str]", treatment: str, outcome: str) -> set[str]:
-    return (nx.descendants(graph, treatment) & nx.ancestors(graph, outcome)) | {outcome}
+def _on_causal_paths(
+    graph: "nx.DiGraph[str]", treatment: str, outcome: str
+) -> set[str]:
+    between: set[str] = nx.descendants(graph, treatment) & nx.ancestors(graph, outcome)
+    return between | {outcome}
 
 
 def _without_causal_paths(
@@ -410,7 +414,9 @@ def _without_causal_paths(
     """Return the proper backdoor graph: first edges of causal paths removed."""
     cut = graph.copy()
     on_path = _on_causal_paths(graph, treatment, outcome)
-    cut.remove_edges_from([(treatment, n) for n in graph.successors(treatment) if n in on_path])
+    cut.remove_edges_from(
+        [(treatment, n) for n in graph.successors(treatment) if n in on_path]
+    )
     return cut
 
 
@@ -435,9 +441,13 @@ def _backdoor(graph: CausalGraph, treatment: str, outcome: str) -> list[Identifi
     return [Identification("backdoor", treatment, outcome, found)]
 
 
-def _front_door(graph: CausalGraph, treatment: str, outcome: str) -> list[Identification]:
+def _front_door(
+    graph: CausalGraph, treatment: str, outcome: str
+) -> list[Identification]:
     g = graph.digraph
-    candidates = sorted((_on_causal_paths(g, treatment, outcome) - {outcome}) & graph.observed)
+    candidates = sorted(
+        (_on_causal_paths(g, treatment, outcome) - {outcome}) & graph.observed
+    )
     for size in range(1, min(_MAX_MEDIATORS, len(candidates)) + 1):
         for chosen in combinations(candidates, size):
             if _is_front_door(g, treatment, outcome, set(chosen)):
@@ -460,7 +470,9 @@ def _is_front_door(
     return bool(nx.is_d_separator(no_mediated, mediators, {outcome}, {treatment}))
 
 
-def _instruments(graph: CausalGraph, treatment: str, outcome: str) -> list[Identification]:
+def _instruments(
+    graph: CausalGraph, treatment: str, outcome: str
+) -> list[Identification]:
     g = graph.digraph
     cut = _without_causal_paths(g, treatment, outcome)
     later = nx.descendants(g, treatment) | {treatment, outcome}
@@ -514,7 +526,9 @@ def identify_mediation(
             "mediated"
         )
     later = nx.descendants(g, treatment) | {treatment}
-    relevant = set().union(*(nx.ancestors(g, n) for n in (treatment, mediator, outcome)))
+    relevant = set().union(
+        *(nx.ancestors(g, n) for n in (treatment, mediator, outcome))
+    )
     held = sorted((relevant & graph.observed) - later - {mediator, outcome})
 
     def failure(fixed: Iterable[str]) -> str:
@@ -596,10 +610,14 @@ def _partial_correlation(
     data: pd.DataFrame, a: str, b: str, given: Sequence[str]
 ) -> tuple[float, float]:
     base = np.column_stack([np.ones(len(data)), *(data[g] for g in given)])
-    left = [data[v] - base @ np.linalg.lstsq(base, data[v], rcond=None)[0] for v in (a, b)]
+    left = [
+        data[v] - base @ np.linalg.lstsq(base, data[v], rcond=None)[0] for v in (a, b)
+    ]
     freedom = len(data) - len(given) - 3
     if freedom < 1:
-        raise NotIdentifiedError(f"{len(data)} rows are too few to hold {len(given)} fixed")
+        raise NotIdentifiedError(
+            f"{len(data)} rows are too few to hold {len(given)} fixed"
+        )
     r = float(np.corrcoef(*left)[0, 1])
     z = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)) * np.sqrt(freedom)
     return r, float(2 * stats.norm.sf(abs(z)))
@@ -660,9 +678,7 @@ def estimate_effect(
     )
 
 
-def _solver(
-    way: Identification, column: Mapping[str, int]
-) -> Callable[[Reals], float]:
+def _solver(way: Identification, column: Mapping[str, int]) -> Callable[[Reals], float]:
     x, y = column[way.treatment], column[way.outcome]
     held = [column[name] for name in way.adjust]
     through = [column[name] for name in way.through]
@@ -717,10 +733,14 @@ def identify_with_dowhy(
     for node in graph.nodes:
         plain.add_node(node.name, observed="yes" if node.observed else "no")
     plain.add_edges_from(graph.digraph.edges)
-    model: Any = CausalModel(data=data, treatment=treatment, outcome=outcome, graph=plain)
+    model: Any = CausalModel(
+        data=data, treatment=treatment, outcome=outcome, graph=plain
+    )
     found = model.identify_effect(proceed_when_unidentifiable=False)
     if all(value is None for value in found.estimands.values()):
-        raise NotIdentifiedError(f"DoWhy identifies no effect of {treatment} on {outcome}")
+        raise NotIdentifiedError(
+            f"DoWhy identifies no effect of {treatment} on {outcome}"
+        )
     return str(found)
 
 

@@ -1,4 +1,4 @@
-"""Colocalisation: do two traits share a causal variant at a locus?
+"""Colocalisation: whether two traits share a causal variant at a locus.
 
 Five hypotheses: no effect (0), one on the first trait only (1), on the second only (2), on
 both by different variants (3), on both by the same variant (4).
@@ -27,7 +27,13 @@ from variant_effect.causal.linkage import INSEPARABLE_R2
 
 Reals = NDArray[np.float64]
 
-HYPOTHESES: Final = ("none", "first only", "second only", "different variants", "shared")
+HYPOTHESES: Final = (
+    "none",
+    "first only",
+    "second only",
+    "different variants",
+    "shared",
+)
 PRIOR_SD_QUANTITATIVE: Final = 0.15
 """Of an effect, in standard deviations of the trait (coloc's default)."""
 PRIOR_SD_BINARY: Final = 0.2
@@ -82,7 +88,11 @@ class Colocalisation:
         name = HYPOTHESES[best]
         if self.posterior[best] < 0.5:
             return "undecided"
-        if best == 4 and self.first_best != self.second_best and self.r2 >= INSEPARABLE_R2:
+        if (
+            best == 4
+            and self.first_best != self.second_best
+            and self.r2 >= INSEPARABLE_R2
+        ):
             return (
                 "shared, or two variants not separable within this LD block "
                 f"(r2 {self.r2:.2f} between the best of each)"
@@ -125,7 +135,9 @@ def estimate_trait_sd(se: Reals, frequency: Reals, n: Reals) -> float:
     spread = 2 * n[known] * frequency[known] * (1 - frequency[known])
     slope = float(information @ spread / (information @ information))
     if slope <= 0:
-        raise InputError("no frequency lies between 0 and 1: the trait's sd is not known")
+        raise InputError(
+            "no frequency lies between 0 and 1: the trait's sd is not known"
+        )
     return float(np.sqrt(slope))
 
 
@@ -191,8 +203,8 @@ def colocalise_effects(
         credible_sets(locus, fit, coverage=coverage, purity=purity)
         for locus, fit in zip(loci, fits, strict=True)
     ]
-    for name, found in zip(("first", "second"), sets, strict=True):
-        if not found:
+    for name, own in zip(("first", "second"), sets, strict=True):
+        if not own:
             raise NotIdentifiedError(
                 f"the {name} trait has no credible set at this locus: there is no effect "
                 "whose sharing could be asked"
@@ -201,7 +213,10 @@ def colocalise_effects(
     for one in sets[0]:
         for two in sets[1]:
             found = colocalise(
-                fits[0].log_bf[one.effect], fits[1].log_bf[two.effect], priors, loci[0].ld
+                fits[0].log_bf[one.effect],
+                fits[1].log_bf[two.effect],
+                priors,
+                loci[0].ld,
             )
             results.append(
                 Colocalisation(

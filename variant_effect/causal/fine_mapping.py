@@ -110,7 +110,9 @@ def locus_from_genotypes(
     basis = basis[:, np.abs(np.diag(triangle)) > 1e-10 * np.abs(triangle).max()]
     left = n - basis.shape[1] + 1
     if left < 4:
-        raise NotIdentifiedError(f"{n} samples are too few for {base.shape[1] - 1} covariates")
+        raise NotIdentifiedError(
+            f"{n} samples are too few for {base.shape[1] - 1} covariates"
+        )
     x = x - basis @ (basis.T @ x)
     y = trait - basis @ (basis.T @ trait)
     length = np.sqrt((x**2).sum(axis=0) / (left - 1))
@@ -148,7 +150,11 @@ def locus_from_summary(z: Reals, ld: Reals, n: float) -> Locus:
     # A z-score that is large for n says that the residual variance is below 1.
     shrunk = z * np.sqrt((n - 1) / (z**2 + n - 2))
     return Locus(
-        (ld + ld.T) / 2, np.sqrt(n - 1) * shrunk, n - 1.0, int(n), estimates_residual=False
+        (ld + ld.T) / 2,
+        np.sqrt(n - 1) * shrunk,
+        n - 1.0,
+        int(n),
+        estimates_residual=False,
     )
 
 
@@ -331,7 +337,10 @@ def refine_susie(locus: Locus, fit: SusieFit, *, max_rounds: int = 10) -> SusieF
                 continue
             without = fit_susie(locus, n_effects=n_effects, prior_weights=weights)
             again = fit_susie(
-                locus, n_effects=n_effects, prior_weights=fit.prior_weights, start=without
+                locus,
+                n_effects=n_effects,
+                prior_weights=fit.prior_weights,
+                start=without,
             )
             best = max(best, again, key=lambda f: f.elbo[-1])
         if best.elbo[-1] - fit.elbo[-1] <= 1e-3:
@@ -520,4 +529,3 @@ def check_consistency(z: Reals, ld: Reals) -> Consistency:
     gain = stats.norm.logpdf(off_flipped) - stats.norm.logpdf(off)
     flipped = (gain > 2) & (np.abs(z) > 2) & (np.abs(off) > 3)
     return Consistency(mismatch, expected, np.flatnonzero(flipped))
-

@@ -55,7 +55,9 @@ def check_correlation(ld: Reals, *, name: str = "LD matrix") -> None:
     if ld.ndim != 2 or ld.shape[0] != ld.shape[1]:
         raise InputError(f"{name}: {' x '.join(map(str, ld.shape))} is not square")
     if not np.isfinite(ld).all():
-        raise InputError(f"{name}: {int((~np.isfinite(ld)).sum()):,} values are missing")
+        raise InputError(
+            f"{name}: {int((~np.isfinite(ld)).sum()):,} values are missing"
+        )
     if np.abs(ld - ld.T).max() > _SYMMETRY:
         raise InputError(f"{name}: it is not symmetric; give r of all pairs")
     if np.abs(np.diag(ld) - 1).max() > _SYMMETRY:
@@ -137,7 +139,7 @@ def refuse_inseparable(variants: Sequence[str], ld: Reals) -> None:
     """
     r2 = np.triu(ld**2, k=1)
     if r2.size and r2.max() >= INSEPARABLE_R2:
-        i, j = np.unravel_index(int(r2.argmax()), r2.shape)
+        i, j = divmod(int(r2.argmax()), r2.shape[1])
         n = int((r2 >= INSEPARABLE_R2).sum())
         raise NotIdentifiedError(
             f"not separable within this LD block: {variants[i]} and {variants[j]} have "
@@ -149,4 +151,5 @@ def inseparable_from(ld: Reals, variant: int) -> NDArray[np.int64]:
     """Return the other variants with r2 of at least ``INSEPARABLE_R2`` to one."""
     r2 = ld[variant] ** 2
     found = np.flatnonzero(r2 >= INSEPARABLE_R2)
-    return found[found != variant].astype(np.int64)
+    others: NDArray[np.int64] = found[found != variant].astype(np.int64)
+    return others

@@ -208,8 +208,8 @@ def _regress(design: Reals, outcome: Reals, se: Reals, ld: Reals | None) -> _Fit
             "the regression has no single solution: exposures (or effects and intercept) "
             "are copies of each other"
         )
-    covariance = np.linalg.inv(information)
-    coefficients = covariance @ (x.T @ y)
+    covariance: Reals = np.linalg.inv(information).astype(np.float64)
+    coefficients: Reals = (covariance @ (x.T @ y)).astype(np.float64)
     q = float(((y - x @ coefficients) ** 2).sum())
     return _Fit(coefficients, covariance, q, len(y) - design.shape[1])
 
@@ -236,7 +236,11 @@ def inverse_variance_weighted(
         details["i2"] = max(0.0, 1 - fit.freedom / fit.q) if fit.q else 0.0
     name = "Wald ratio" if len(instruments) == 1 else f"IVW, {effects} effects"
     return _estimate(
-        name, len(instruments), fit.coefficients[0], fit.error(0, effects), details=details
+        name,
+        len(instruments),
+        fit.coefficients[0],
+        fit.error(0, effects),
+        details=details,
     )
 
 
@@ -313,7 +317,9 @@ def _weighted_medians(ratios: Reals, weights: Reals) -> Reals:
     order = np.argsort(ratios, axis=1)
     values = np.take_along_axis(ratios, order, axis=1)
     weight = weights[order]
-    place = (np.cumsum(weight, axis=1) - 0.5 * weight) / weight.sum(axis=1, keepdims=True)
+    place = (np.cumsum(weight, axis=1) - 0.5 * weight) / weight.sum(
+        axis=1, keepdims=True
+    )
     below = np.maximum((place < 0.5).sum(axis=1) - 1, 0)[:, None]
     low, high = (np.take_along_axis(values, below + k, axis=1)[:, 0] for k in (0, 1))
     at, after = (np.take_along_axis(place, below + k, axis=1)[:, 0] for k in (0, 1))
@@ -416,7 +422,9 @@ def robust_profile_score(
         return vy + tau2 + vx * beta**2
 
     def misfit(beta: float, tau2: float, kind: Loss = loss) -> float:
-        return float(_loss_of(kind, (by - beta * bx) / np.sqrt(variance(beta, tau2))).sum())
+        return float(
+            _loss_of(kind, (by - beta * bx) / np.sqrt(variance(beta, tau2))).sum()
+        )
 
     def excess(tau2: float, beta: float) -> float:
         v = variance(beta, tau2)

@@ -10,6 +10,7 @@ Res. Methods 40:879; semopy: Meshcheryakov et al. 2021, arXiv:2106.01140.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import networkx as nx
@@ -119,7 +120,9 @@ def mediate(
         raise InputError(f"the data lack the column {lacking[0]!r}")
     table = data[wanted].dropna()
     if len(table) < len(adjust) + 6:
-        raise NotIdentifiedError(f"{len(table)} complete rows are too few for mediation")
+        raise NotIdentifiedError(
+            f"{len(table)} complete rows are too few for mediation"
+        )
     values = table[[treatment, mediator, outcome, *adjust]].to_numpy(np.float64)
     held = values[:, 3:]
     base = np.column_stack([np.ones(len(values)), held])
@@ -191,9 +194,8 @@ class Equations:
         """Return the regressions as a graph with the slope of each edge."""
         graph: nx.DiGraph[str] = nx.DiGraph()
         rows = self.parameters[self.parameters["operator"] == "~"]
-        for row in rows.itertuples(index=False):
-            if str(row.source) != "1":
-                graph.add_edge(str(row.source), str(row.target), slope=float(row.estimate))
+        for row in rows.to_dict("records"):
+            graph.add_edge(row["source"], row["target"], slope=row["estimate"])
         return graph
 
 
@@ -266,7 +268,9 @@ def fit_equations(model: str, data: pd.DataFrame) -> Equations:
     return Equations(parameters, fit, len(table))
 
 
-def path_effects(slopes: "nx.DiGraph[str]", source: str, target: str) -> tuple[float, ...]:
+def path_effects(
+    slopes: "nx.DiGraph[str]", source: str, target: str
+) -> tuple[float, ...]:
     """Return direct, indirect and total effect along directed paths.
 
     The total effect is the sum over paths of the product of slopes.
@@ -274,10 +278,14 @@ def path_effects(slopes: "nx.DiGraph[str]", source: str, target: str) -> tuple[f
     total = 0.0
     for path in nx.all_simple_paths(slopes, source, target):
         product = 1.0
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in pairwise(path):
             product *= slopes.edges[a, b]["slope"]
         total += product
-    direct = float(slopes.edges[source, target]["slope"]) if slopes.has_edge(source, target) else 0.0
+    direct = (
+        float(slopes.edges[source, target]["slope"])
+        if slopes.has_edge(source, target)
+        else 0.0
+    )
     return direct, total - direct, total
 
 

@@ -84,7 +84,11 @@ class SummaryStatistics:
 
 
 def read_summary_statistics(
-    path: Path, columns: Mapping[str, str] | None = None
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    takes_z: bool = False,
+    name_rows: bool = False,
 ) -> SummaryStatistics:
     """Read a table of effects: TSV, CSV or white space, compressed or not.
 
@@ -95,6 +99,10 @@ def read_summary_statistics(
     ----------
     columns
         Wanted name to the file's name or 0-based position, where the file's is another.
+    takes_z
+        A column ``z`` will do for effect and error; then ``beta`` is z, and ``se`` 1.
+    name_rows
+        Variants without names are named by their row; else ``contig:position`` must do.
 
     Raises
     ------
@@ -109,6 +117,9 @@ def read_summary_statistics(
             frame = frame.rename(columns={found: wanted})
             notes.append(f"{wanted} is column {found}")
     tally = Tally(read=len(frame))
+    frame = _with_names(frame, notes, name_rows=name_rows)
+    if takes_z and "z" in frame and "beta" not in frame:
+        frame = frame.assign(beta=frame["z"], se="1")
     frame = _with_effects(path, frame, notes)
     for name in ("effect_allele", "other_allele"):
         given = frame[name].str.upper() if name in frame else ""
@@ -131,9 +142,22 @@ def read_summary_statistics(
             remedy="Check the columns; name them with --column, e.g. --column beta=NAME",
         )  # fmt: skip
     kept = ["variant", "effect_allele", "other_allele", "beta", "se", "eaf", "n", LINE]
-    return SummaryStatistics(
-        frame[kept].reset_index(drop=True), tally, tuple(notes)
-    )
+    return SummaryStatistics(frame[kept].reset_index(drop=True), tally, tuple(notes))
+
+
+def _with_names(
+    frame: pd.DataFrame, notes: list[str], *, name_rows: bool
+) -> pd.DataFrame:
+    """Return the table with a name for each variant, where that can be had."""
+    if "variant" in frame:
+        return frame
+    if {"contig", "position"} <= set(frame.columns):
+        notes.append("variants are named contig:position")
+        return frame.assign(variant=frame["contig"] + ":" + frame["position"])
+    if name_rows:
+        notes.append("variants have no names: row numbers are taken")
+        return frame.assign(variant=[f"row_{i}" for i in range(1, len(frame) + 1)])
+    return frame
 
 
 def _with_effects(path: Path, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -260,14 +284,18 @@ def harmonise(
     sign, reason = orient_alleles(
         _alleles(both, ""), _alleles(both, "_2"), strand
     )  # fmt: skip
-    for row in np.flatnonzero(sign == 0):
-        text = "\t".join(
-            str(both.at[row, name])
-            for name in ("variant", "effect_allele", "other_allele",
-                         "effect_allele_2", "other_allele_2")
-        )  # fmt: skip
+    lost = both.assign(reason=reason)[sign == 0]
+    for row in lost.to_dict("records"):
+        names = (
+            "variant",
+            "effect_allele",
+            "other_allele",
+            "effect_allele_2",
+            "other_allele_2",
+        )
+        text = "\t".join(str(row[name]) for name in names)
         for tally, line in zip(tallies, (LINE, f"{LINE}_2"), strict=True):
-            tally.leave_out(reason[row], line=int(both.at[row, line]), text=text)
+            tally.leave_out(row["reason"], line=int(row[line]), text=text)
     both, sign = both[sign != 0].reset_index(drop=True), sign[sign != 0]
     if both.empty:
         raise InputError(
