@@ -383,14 +383,14 @@ class CredibleSet:
     @property
     def verdict(self) -> str:
         """What can be said of which variant it is, in words."""
-        if len(self.inseparable):
-            return (
-                f"not separable within this LD block: r2 >= {INSEPARABLE_R2} to "
-                f"{len(self.inseparable)} other variants"
-            )
-        if len(self.variants) == 1:
-            return "one variant"
-        return f"one of {len(self.variants)} variants"
+        n, k = len(self.variants), len(self.inseparable)
+        size = "one variant" if n == 1 else f"one of {n} variants"
+        if not k:
+            return size
+        return (
+            f"{size}; the best is not separable within this LD block from {k} "
+            f"other{'s' if k > 1 else ''} (r2 >= {INSEPARABLE_R2})"
+        )
 
 
 def credible_sets(
