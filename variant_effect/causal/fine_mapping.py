@@ -214,32 +214,36 @@ class _Posterior:
 
 
 def _fit_single(
-    xtr: Reals, xtx: float, log_prior: Reals, residual: float, variance: float
+    xtr: Reals, xtx: float, prior: Reals, residual: float, variance: float
 ) -> _Posterior:
     """Fit one effect to residuals; its prior variance by maximum likelihood."""
     beta, error = xtr / xtx, residual / xtx
+    half_z2 = 0.5 * beta**2 / error
+    # A variant that the prior forbids must not overflow either; its weight is 0 anyway.
+    allowed = np.where(prior > 0, half_z2, 0.0)
+    best = float(allowed.max())
 
-    def log_bf(v: float) -> Reals:
+    def weigh(v: float) -> tuple[Reals, float]:
+        """Return weights (not summing to 1) of the variants, and the log evidence."""
         shrink = v / (v + error)
-        found: Reals = 0.5 * np.log1p(-shrink) + 0.5 * beta**2 / error * shrink
-        return found
-
-    def evidence(v: float) -> float:
-        return float(logsumexp(log_prior + log_bf(v)))
+        weights: Reals = prior * np.exp((allowed - best) * shrink)
+        log_sum = np.log(weights.sum()) + best * shrink
+        return weights, float(log_sum + 0.5 * np.log1p(-shrink))
 
     found = optimize.minimize_scalar(
-        lambda log_v: -evidence(float(np.exp(log_v))), bounds=(-30.0, 15.0),
+        lambda log_v: -weigh(float(np.exp(log_v)))[1], bounds=(-30.0, 15.0),
         method="bounded", options={"xatol": 1e-6},
     )  # fmt: skip
-    variance = max(float(np.exp(found.x)), variance, key=evidence)
-    if evidence(variance) <= 0.0:
+    variance = max(float(np.exp(found.x)), variance, key=lambda v: weigh(v)[1])
+    if weigh(variance)[1] <= 0.0:
         variance = 0.0
-    bf = log_bf(variance)
-    total = evidence(variance)
-    inclusion = np.exp(log_prior + bf - total)
-    spread = variance * error / (variance + error)
-    mean = spread / error * beta
-    return _Posterior(inclusion, mean, spread + mean**2, bf, variance, total)
+    weights, evidence = weigh(variance)
+    shrink = variance / (variance + error)
+    log_bf = 0.5 * np.log1p(-shrink) + half_z2 * shrink
+    mean = shrink * beta
+    return _Posterior(
+        weights / weights.sum(), mean, shrink * error + mean**2, log_bf, variance, evidence
+    )
 
 
 def fit_susie(
@@ -277,8 +281,6 @@ def fit_susie(
     if not weights.any():
         raise InputError("prior weights: all are 0")
     weights = weights / weights.sum()
-    with np.errstate(divide="ignore"):
-        log_prior = np.log(weights)
 
     xtx = locus.n - 1.0
     residual = locus.yty / xtx
@@ -297,7 +299,7 @@ def fit_susie(
     for _ in range(max_rounds):
         for effect in range(n_effects):
             xtr = locus.xty - fitted.sum(axis=0) + fitted[effect]
-            one = _fit_single(xtr, xtx, log_prior, residual, float(variance[effect]))
+            one = _fit_single(xtr, xtx, weights, residual, float(variance[effect]))
             inclusion[effect], mean[effect] = one.inclusion, one.mean
             second[effect], log_bf[effect] = one.second_moment, one.log_bf
             variance[effect] = one.prior_variance
