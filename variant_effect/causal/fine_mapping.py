@@ -242,7 +242,12 @@ def _fit_single(
     log_bf = 0.5 * np.log1p(-shrink) + half_z2 * shrink
     mean = shrink * beta
     return _Posterior(
-        weights / weights.sum(), mean, shrink * error + mean**2, log_bf, variance, evidence
+        weights / weights.sum(),
+        mean,
+        shrink * error + mean**2,
+        log_bf,
+        variance,
+        evidence,
     )
 
 

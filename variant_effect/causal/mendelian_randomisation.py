@@ -114,10 +114,11 @@ class Instruments:
 
     def ratio_errors(self, weights: Weights) -> Reals:
         """Return the standard errors of the ratios by the delta method."""
+        ratios = self.ratios
         variance = self.outcome_se**2 / self.exposure_beta**2
         if weights == "second order":
-            variance = variance + (
-                self.outcome_beta**2 * self.exposure_se**2 / self.exposure_beta**4
+            variance = (
+                variance + ratios**2 * self.exposure_se**2 / self.exposure_beta**2
             )
         found: Reals = np.sqrt(variance)
         return found
@@ -418,27 +419,26 @@ def robust_profile_score(
     vx, vy = instruments.exposure_se**2, instruments.outcome_se**2
     delta = _moment(lambda x: x * _score_of(loss, x))
 
-    def variance(beta: float, tau2: float) -> Reals:
-        return vy + tau2 + vx * beta**2
+    def residuals(beta: float | Reals, tau2: float) -> tuple[Reals, Reals]:
+        """Return standardised residuals and their variances, a column a beta."""
+        variance = (vy + tau2)[:, None] + vx[:, None] * np.square(beta)
+        return (by[:, None] - bx[:, None] * beta) / np.sqrt(variance), variance
 
-    def misfit(beta: float, tau2: float, kind: Loss = loss) -> float:
-        return float(
-            _loss_of(kind, (by - beta * bx) / np.sqrt(variance(beta, tau2))).sum()
-        )
+    def misfit(beta: float | Reals, tau2: float, kind: Loss = loss) -> Reals:
+        found: Reals = _loss_of(kind, residuals(beta, tau2)[0]).sum(axis=0)
+        return found
 
     def excess(tau2: float, beta: float) -> float:
-        v = variance(beta, tau2)
-        t = (by - beta * bx) / np.sqrt(v)
-        return float(((t * _score_of(loss, t) - delta) / v).sum())
+        t, variance = residuals(beta, tau2)
+        return float(((t * _score_of(loss, t) - delta) / variance).sum())
 
     reach = 2 * float(np.quantile(np.abs(instruments.ratios), 0.95))
     grid = np.linspace(-reach, reach, 401)
 
     def best(tau2: float, kind: Loss = loss) -> float:
-        start = grid[np.argmin([misfit(b, tau2, kind) for b in grid])]
-        step = grid[1] - grid[0]
+        start, step = grid[misfit(grid, tau2, kind).argmin()], grid[1] - grid[0]
         found = optimize.minimize_scalar(
-            misfit, bounds=(start - step, start + step), args=(tau2, kind),
+            lambda beta: float(misfit(beta, tau2, kind)[0]), bounds=(start - step, start + step),
             method="bounded", options={"xatol": 1e-10},
         )  # fmt: skip
         return float(found.x)
@@ -455,7 +455,7 @@ def robust_profile_score(
                 if excess(0.0, beta) > 0 else 0.0
             )  # fmt: skip
         beta = best(tau2)
-        if np.allclose(before, (beta, tau2), rtol=1e-8, atol=1e-12):
+        if np.allclose(before, (beta, tau2), rtol=1e-6, atol=1e-9):
             break
     else:
         raise NotIdentifiedError(
