@@ -60,6 +60,9 @@ EFFECT_SHARE = 0.05
 N_EFFECTS = 5
 TRUE_ENRICHMENTS = (0.0, 2.0, 4.0, 8.0)
 FIXED = (2.0, 6.0)
+BLOCK = 10
+"""Replicates that are kept together."""
+FROM_SUMMARY = "flat, from summary"
 STRAINS = ("S288C", "SK1", "DBVPG6044", "DBVPG6765", "Y12", "YPS128", "UWOPS034614")
 CROSS_REGION = "chrIV:1-400000"
 LINES, GENERATIONS, MORGANS_A_BP = 1_000, 12, 3.5e-6
@@ -557,49 +560,102 @@ def auroc(score: Sequence[Reals], causal: Sequence[Places]) -> float:
     return wins / total
 
 
-def measure_priors(panel: Panel, n: int, n_learning: int, seed: int) -> dict[str, Any]:
-    """Measure flat, fixed and learned prior weights at each true enrichment."""
-    found: dict[str, Any] = {
-        "what": panel.what,
-        "replicates": n,
-        "loci_learned_from": n_learning,
-    }
-    for truth in TRUE_ENRICHMENTS:
-        rng = np.random.default_rng([seed, int(truth * 10)])
-        learning = [simulate(panel, truth, rng) for _ in range(n_learning)]
-        learned = fm.learn_enrichment(
-            [r.locus for r in learning],
-            [r.score for r in learning],
-            n_effects=N_EFFECTS,
+@dataclass(slots=True)
+class Budget:
+    """CPU seconds that this call may use; what is done is kept, and taken up again."""
+
+    seconds: float
+
+    def is_spent(self) -> bool:
+        """Tell whether nothing new should be begun."""
+        return time.process_time() > self.seconds
+
+
+def learn(panel: Panel, truth: float, n: int, seed: int, kept: Path) -> fm.Enrichment:
+    """Learn the enrichment from loci of their own; kept in a file."""
+    if not kept.is_file():
+        rng = np.random.default_rng([seed, int(truth * 10), 0])
+        loci = [simulate(panel, truth, rng) for _ in range(n)]
+        found = fm.learn_enrichment(
+            [r.locus for r in loci], [r.score for r in loci], n_effects=N_EFFECTS
         )
-        ways: dict[str, float | None] = {"flat": 0.0, **{f"fixed {f:g}": f for f in FIXED},
-                                         "learned": learned.value}  # fmt: skip
-        rows: dict[str, list[Reals]] = {
-            way: [] for way in (*ways, "flat, from summary")
-        }
-        tests = [simulate(panel, truth, rng) for _ in range(n)]
-        for test in tests:
+        kept.write_text(json.dumps([found.value, list(found.evidence.items())]))
+    value, evidence = json.loads(kept.read_text())
+    return fm.Enrichment(value, dict(evidence))
+
+
+def measure_block(
+    panel: Panel,
+    truth: float,
+    ways: Mapping[str, float],
+    block: int,
+    seed: int,
+    kept: Path,
+) -> dict[str, Reals]:
+    """Fit ``BLOCK`` simulated loci in all ways; kept in a file."""
+    if not kept.is_file():
+        rng = np.random.default_rng([seed, int(truth * 10), block])
+        rows: dict[str, list[Reals]] = {way: [] for way in (*ways, FROM_SUMMARY)}
+        scores: list[list[float]] = []
+        for _ in range(BLOCK):
+            test = simulate(panel, truth, rng)
             for way, value in ways.items():
-                weights = fm.weigh_by_score(test.score, float(value or 0.0))
+                weights = fm.weigh_by_score(test.score, value)
                 fit = fm.fit_susie(
                     test.locus, n_effects=N_EFFECTS, prior_weights=weights
                 )
                 rows[way].append(measure(test.locus, fit, test.causal))
             locus = fm.locus_from_summary(test.locus.z, test.locus.ld, test.locus.n)
             fit = fm.fit_susie(locus, n_effects=N_EFFECTS)
-            rows["flat, from summary"].append(measure(locus, fit, test.causal))
-        base = np.array(rows["flat"])
+            rows[FROM_SUMMARY].append(measure(locus, fit, test.causal))
+            scores.append([auroc([test.score], [test.causal])])
+        content = {way: np.array(r) for way, r in rows.items()}
+        np.savez(kept, **content, auroc=np.array(scores))
+    with np.load(kept) as held:
+        return {name: held[name] for name in held.files}
+
+
+def measure_priors(
+    name: str, panel: Panel, n: int, seed: int, work: Path, budget: Budget
+) -> dict[str, Any] | None:
+    """Measure flat, fixed and learned weights at each true enrichment; None: not finished."""
+    n_learning = max(4, n // 10)
+    found: dict[str, Any] = {
+        "what": panel.what,
+        "replicates": n,
+        "loci_learned_from": n_learning,
+    }
+    for truth in TRUE_ENRICHMENTS:
+        key = f"{name}-{truth:g}"
+        if budget.is_spent():
+            return None
+        learned = learn(
+            panel, truth, n_learning, seed, work / f"{key}-learned-{n_learning}.json"
+        )
+        ways = {
+            "flat": 0.0,
+            **{f"fixed {f:g}": f for f in FIXED},
+            "learned": learned.value,
+        }
+        blocks = []
+        for block in range(1, n // BLOCK + 1):
+            if budget.is_spent():
+                return None
+            kept = work / f"{key}-{n_learning}-block-{block}.npz"
+            blocks.append(measure_block(panel, truth, ways, block, seed, kept))
+        rows = {way: np.concatenate([b[way] for b in blocks]) for way in blocks[0]}
+        areas = rows.pop("auroc")
         resample = np.random.default_rng(seed)
         found[f"true enrichment {truth:g}"] = {
-            "score_auroc": auroc([t.score for t in tests], [t.causal for t in tests]),
+            "score_auroc": float(areas.mean()),
             "learned_enrichment": learned.value,
             "evidence": {f"{k:g}": v for k, v in learned.evidence.items()},
             **{
-                way: summarise(np.array(r), resample, None if way == "flat" else base)
+                way: summarise(r, resample, None if way == "flat" else rows["flat"])
                 for way, r in rows.items()
             },
         }
-        print(f"{panel.what[:40]}: true enrichment {truth:g} done", flush=True)
+        print(f"{name}: true enrichment {truth:g} done", flush=True)
     return found
 
 
@@ -680,25 +736,39 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--replicates", type=int, default=400)
+    parser.add_argument(
+        "--cpu-seconds",
+        type=float,
+        default=np.inf,
+        help="stop after so many; run again to go on",
+    )
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     n = options.replicates // (10 if options.quick else 1)
     began = time.perf_counter()
+    budget = Budget(options.cpu_seconds)
+    panels = make_panels(options.data, options.work)
     report: dict[str, Any] = {
         "what": "causal inference against printed estimates, other programs and known truth",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": options.quick,
         "machine": describe_machine(),
+    }
+    report["priors"] = {}
+    for name, panel in panels.items():
+        found = measure_priors(name, panel, n, SEED, options.work, budget)
+        if found is None:
+            print(
+                "not finished: what was done is kept in --work; run it again to go on"
+            )
+            sys.exit(3)
+        report["priors"][name] = found
+    report |= {
         "mendelian_randomisation": check_mendelian(options.data),
         "harmonisation": check_harmonisation(options.data),
         "structural_equations": check_equations(options.data),
         "fine_mapping": check_susie(options.data),
-    }
-    panels = make_panels(options.data, options.work)
-    report["priors"] = {
-        name: measure_priors(panel, n, max(4, n // 10), SEED)
-        for name, panel in panels.items()
     }
     report["seconds"] = round(time.perf_counter() - began)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -63,13 +63,14 @@ def read_genotypes(
         The panel lacks samples or nothing is left.
     """
     try:
-        vcf = cyvcf2.VCF(str(path), samples=samples)
+        vcf = cyvcf2.VCF(str(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as VCF or BCF ({error})") from error
     if lacking := sorted(set(samples) - set(vcf.samples)):
         raise InputError(
             f"{path} lacks {len(lacking):,} of {len(samples):,} samples, e.g. {lacking[0]}"
         )
+    vcf.set_samples(samples)
     order = [list(vcf.samples).index(s) for s in samples]
     is_indexed = any(Path(f"{path}{end}").is_file() for end in (".tbi", ".csi"))
     tally, columns, names = Tally(), [], []
