@@ -25,7 +25,11 @@ from variant_effect.causal import colocalisation as co
 from variant_effect.causal import fine_mapping as fm
 from variant_effect.causal import mendelian_randomisation as mr
 from variant_effect.causal.linkage import read_ld, select_ld
-from variant_effect.causal.panel_genotypes import read_genotypes, read_sample_table
+from variant_effect.causal.panel_genotypes import (
+    list_samples,
+    read_genotypes,
+    read_sample_table,
+)
 from variant_effect.causal.structural_equations import (
     bootstrap_effects,
     fit_equations,
@@ -679,7 +683,10 @@ def _locus_of_panel(
     known = values.iloc[:, 0].notna()
     for name in values.index[~known]:
         tally.leave_out("no_trait_value", text=str(name))
-    table = values[known].iloc[:, [0]]
+    genotyped = values.index.isin(list_samples(vcf))
+    for name in values.index[known & ~genotyped]:
+        tally.leave_out("not_in_panel", text=str(name))
+    table = values[known & genotyped].iloc[:, [0]]
     if covariates is not None:
         extra = read_sample_table(covariates)
         complete = table.index.isin(extra.dropna().index)
@@ -917,6 +924,7 @@ def graph_command(
         )  # fmt: skip
     write_text_atomically(base.with_name(f"{base.name}.dot"), graph.to_dot())
     write_text_atomically(base.with_name(f"{base.name}.graph.json"), graph.to_json())
+    log(f"written: {base.name}.dot, {base.name}.graph.json in {base.parent}")
     if treatment or outcome:
         ways = cg.identify(graph, treatment, outcome)
         report["identified_by"] = [asdict(w) | {"statement": w.statement} for w in ways]

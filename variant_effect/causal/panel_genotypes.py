@@ -36,6 +36,21 @@ class Genotypes:
     tally: Tally
 
 
+def _open(path: Path) -> cyvcf2.VCF:
+    try:
+        return cyvcf2.VCF(str(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as VCF or BCF ({error})") from error
+
+
+def list_samples(path: Path) -> frozenset[str]:
+    """Return the names of a panel's samples."""
+    vcf = _open(path)
+    names = frozenset(vcf.samples)
+    vcf.close()
+    return names
+
+
 def read_genotypes(
     path: Path,
     region: Region,
@@ -62,10 +77,7 @@ def read_genotypes(
     InputError
         The panel lacks samples or nothing is left.
     """
-    try:
-        vcf = cyvcf2.VCF(str(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as VCF or BCF ({error})") from error
+    vcf = _open(path)
     if lacking := sorted(set(samples) - set(vcf.samples)):
         raise InputError(
             f"{path} lacks {len(lacking):,} of {len(samples):,} samples, e.g. {lacking[0]}"

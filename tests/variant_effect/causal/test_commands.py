@@ -152,7 +152,7 @@ def locus(tmp_path_factory) -> dict[str, Path]:
     (folder / "panel.vcf").write_text(head + body)
     rows = [f"{n}\t{v:.6f}" for n, v in zip(names, y, strict=True)]
     (folder / "trait.tsv").write_text(
-        "\n".join(["sample\theight", *rows, "s_none\tNA"]) + "\n"
+        "\n".join(["sample\theight", *rows, "s_none\tNA", "other\t1"]) + "\n"
     )
     whole = locus_from_genotypes(x, y)
     ids = [f"1:{10 * j + 10}:A:G" for j in range(25)]
@@ -174,7 +174,10 @@ def test_finemap_from_genotypes_and_from_z_scores(locus, tmp_path) -> None:
         "finemap", "--vcf", locus["panel"], "--region", "1:1-9999", "--trait",
         locus["trait"], "--out", tmp_path / "g",
     )  # fmt: skip
-    assert "samples: 401 rows = 400 used + 1 left out (no_trait_value 1)" in output
+    assert (
+        "samples: 402 rows = 400 used + 2 left out (no_trait_value 1, not_in_panel 1)"
+        in output
+    )
     table, report = read(tmp_path / "g")
     assert table["variant"][0] == "1:90:A:G"
     assert table["pip"][0] > 0.9
