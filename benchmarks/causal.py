@@ -62,6 +62,7 @@ TRUE_ENRICHMENTS = (0.0, 2.0, 4.0, 8.0)
 FIXED = (2.0, 6.0)
 BLOCK = 10
 """Replicates that are kept together."""
+LEARNING_LOCI = 40
 FROM_SUMMARY = "flat, from summary"
 STRAINS = ("S288C", "SK1", "DBVPG6044", "DBVPG6765", "Y12", "YPS128", "UWOPS034614")
 CROSS_REGION = "chrIV:1-400000"
@@ -619,7 +620,7 @@ def measure_priors(
     name: str, panel: Panel, n: int, seed: int, work: Path, budget: Budget
 ) -> dict[str, Any] | None:
     """Measure flat, fixed and learned weights at each true enrichment; None: not finished."""
-    n_learning = max(4, n // 10)
+    n_learning = min(LEARNING_LOCI, max(4, n // 5))
     found: dict[str, Any] = {
         "what": panel.what,
         "replicates": n,

@@ -630,6 +630,8 @@ def fine_map(
           f"{s.coverage:.3f}", f"{s.purity:.2f}", f"{s.log10_bf:.1f}", s.verdict]
          for i, s in enumerate(sets, start=1)],
     )  # fmt: skip
+    if not sets:
+        say("no credible set: these data place no effect")
     for note in notes:
         say(note)
     if not fit.converged:

@@ -31,6 +31,8 @@ Places = NDArray[np.int64]
 
 MAX_VARIANTS: Final = 10_000
 """Of a locus: the matrix takes 8 bytes a pair."""
+VARIANTS_PER_EFFECT: Final = 5
+"""With more effects, in a locus of few variants each would be likely a priori."""
 COVERAGE: Final = 0.95
 PURITY: Final = 0.5
 """Least |r| within a credible set; a set that is less pure tells nothing."""
@@ -265,7 +267,8 @@ def fit_susie(
     Parameters
     ----------
     n_effects
-        At most so many; those that are not needed get variance 0.
+        At most so many, and at most one for ``VARIANTS_PER_EFFECT`` variants; those that
+        are not needed get variance 0.
     prior_weights
         Of each variant, ``(variants,)``, at least 0; only their ratios matter. None: equal.
     tolerance
@@ -279,7 +282,7 @@ def fit_susie(
         The prior weights are not usable.
     """
     p = len(locus.xty)
-    n_effects = min(n_effects, p)
+    n_effects = min(n_effects, max(1, p // VARIANTS_PER_EFFECT))
     weights = np.full(p, 1.0) if prior_weights is None else prior_weights
     if weights.shape != (p,) or not (np.isfinite(weights) & (weights >= 0)).all():
         raise InputError(f"prior weights: {p} numbers of at least 0 are needed")
