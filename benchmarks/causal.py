@@ -665,12 +665,17 @@ def score_yeast(data: Path, work: Path) -> pd.DataFrame:
     out = work / "scores.tsv"
     if not out.is_file():
         yeast = data / "yeast"
+        annotation = (
+            yeast / "annotation" / "Saccharomyces_cerevisiae.R64-1-1.81.gff3.gz"
+        )
         score_command(
-            vcf=str(yeast / "variants" / "yeast12.norm.vcf.gz"), region=CROSS_REGION,
-            fasta=str(yeast / "genome" / "sacCer3.fa.gz"),
-            gff=str(yeast / "annotation" / "Saccharomyces_cerevisiae.R64-1-1.81.gff3.gz"),
+            vcf=str(yeast / "variants" / "yeast12.norm.vcf.gz"),
+            region=[CROSS_REGION],
+            fasta=yeast / "genome" / "sacCer3.fa.gz",
+            gff=annotation,
             out=str(out),
-        )  # fmt: skip
+            workers=1,
+        )
     frame = read_table(out)
     frame = frame[frame["status"] == "scored"]
     return frame.assign(prior_score=pd.to_numeric(frame["prior_score"]))

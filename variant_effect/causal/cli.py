@@ -113,6 +113,8 @@ def _write(
     lost = left_out_table(**tallies)
     if len(lost):
         written[".left_out.tsv"] = lost.to_csv(sep="\t", index=False)
+    else:
+        base.with_name(f"{base.name}.left_out.tsv").unlink(missing_ok=True)
     for end, text in written.items():
         write_text_atomically(base.with_name(base.name + end), text)
     for name, tally in tallies.items():
@@ -657,6 +659,12 @@ def _locus_of_summary(
     z = (frame["beta"] / frame["se"]).to_numpy(np.float64)
     variants = frame["variant"].tolist()
     chosen = select_ld(names, matrix, variants)
+    locus = fm.locus_from_summary(z, chosen, n)
+    if len(z) > _MAX_CHECKED:
+        notes.append(
+            f"more than {_MAX_CHECKED:,} variants: z-scores not checked against the LD"
+        )
+        return variants, locus, {"summary": tally}
     check = fm.check_consistency(z, chosen)
     if len(check.flipped):
         some = ", ".join(variants[i] for i in check.flipped[:5])
@@ -669,7 +677,11 @@ def _locus_of_summary(
             f"z-scores and LD disagree (mismatch {check.mismatch:.2f}): LD of another "
             "population?"
         )
-    return variants, fm.locus_from_summary(z, chosen, n), {"summary": tally}
+    return variants, locus, {"summary": tally}
+
+
+_MAX_CHECKED = 3_000
+"""Variants of a locus; the check takes the cube of it."""
 
 
 def _locus_of_panel(
