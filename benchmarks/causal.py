@@ -11,6 +11,7 @@
   CAVIAR and DAP results; a flipped allele; a local optimum.
 * Simulated traits on real genotypes (windows of N3finemapping's 574 x 1,001): coverage,
   size, power, from individuals and from summary statistics.
+* Local optima: coverage by number of causal variants, plain and refined.
 * Scores as prior weights: real scores (``variant_effect.score``, hand-set, of yeast), the
   truth drawn with a known enrichment, from none to strong; the gain or loss of fixed and of
   learned enrichments, paired by replicate. In ``n3`` real genotypes get the scores of
@@ -63,6 +64,7 @@ FIXED = (2.0, 6.0)
 BLOCK = 10
 """Replicates that are kept together."""
 LEARNING_LOCI = 40
+NOT_FINISHED = "not finished: what was done is kept in --work; run it again to go on"
 FROM_SUMMARY = "flat, from summary"
 STRAINS = ("S288C", "SK1", "DBVPG6044", "DBVPG6765", "Y12", "YPS128", "UWOPS034614")
 CROSS_REGION = "chrIV:1-400000"
@@ -660,6 +662,38 @@ def measure_priors(
     return found
 
 
+def measure_refinement(panel: Panel, n: int, seed: int, kept: Path) -> dict[str, Any]:
+    """Measure coverage and power by the number of causal variants, plain and refined."""
+    if not kept.is_file():
+        rng = np.random.default_rng([seed, 1_000])
+        rows = []
+        for _ in range(n):
+            test = simulate(panel, 0.0, rng)
+            plain = fm.fit_susie(test.locus, n_effects=N_EFFECTS)
+            refined = fm.refine_susie(test.locus, plain)
+            rows.append([
+                measure(test.locus, fit, test.causal) for fit in (plain, refined)
+            ])  # fmt: skip
+            rows[-1].append(np.full(len(FIGURES), len(test.causal), dtype=np.float64))
+        np.save(kept, np.array(rows))
+    held = np.load(kept)
+    found: dict[str, Any] = {"replicates": len(held)}
+    for number in (1, 2, 3):
+        own = held[held[:, 2, 0] == number]
+        rng = np.random.default_rng(seed)
+        found[f"{number} causal"] = {
+            "replicates": len(own),
+            **{
+                way: {
+                    f: summarise(own[:, k], rng)[f]["value"]
+                    for f in ("coverage", "power")
+                }
+                for k, way in enumerate(("plain", "refined"))
+            },
+        }
+    return found
+
+
 def score_yeast(data: Path, work: Path) -> pd.DataFrame:
     """Score the region's alleles with the package itself, without a workspace."""
     out = work / "scores.tsv"
@@ -761,15 +795,19 @@ def main() -> None:
         "quick": options.quick,
         "machine": describe_machine(),
     }
-    report["priors"] = {}
+    report["priors"], report["refinement"] = {}, {}
     for name, panel in panels.items():
         found = measure_priors(name, panel, n, SEED, options.work, budget)
         if found is None:
-            print(
-                "not finished: what was done is kept in --work; run it again to go on"
-            )
+            print(NOT_FINISHED)
             sys.exit(3)
         report["priors"][name] = found
+        if budget.is_spent():
+            print(NOT_FINISHED)
+            sys.exit(3)
+        report["refinement"][name] = measure_refinement(
+            panel, 2 * n, SEED, options.work / f"{name}-refinement-{2 * n}.npy"
+        )
     report |= {
         "mendelian_randomisation": check_mendelian(options.data),
         "harmonisation": check_harmonisation(options.data),

@@ -559,8 +559,8 @@ def fine_map(
     effects: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10,
     coverage: Annotated[float, typer.Option(min=0.01, max=0.9999)] = fm.COVERAGE,
     refine: Annotated[
-        bool, typer.Option(help="Look for better optima; a few times slower.")
-    ] = False,
+        bool, typer.Option(help="Look for better optima: a few times slower.")
+    ] = True,
     out: OutOption = "finemap",
 ) -> None:
     """Fine-map a locus by SuSiE: credible sets and inclusion probabilities.
