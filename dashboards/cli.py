@@ -24,6 +24,7 @@ from graph_builder import cli as graph
 from variant_effect import cli as trained
 from variant_effect.alleles import STATUS_MEANINGS
 from variant_effect.card import card_as_json, explain_variant
+from variant_effect.causal.cli import causal_app
 from variant_effect.preparation import prepare
 from variant_effect.prior_commands import prior_app
 from variant_effect.run import output_columns
@@ -37,6 +38,7 @@ for commands in (registry.app, graph.app, trained.app, api.app):
 app.command()(score)
 app.add_typer(trained.models_app, name="models")
 app.add_typer(prior_app, name="prior")
+app.add_typer(causal_app, name="causal")
 
 
 @app.command("explain-variant")

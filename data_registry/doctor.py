@@ -163,6 +163,12 @@ OPTIONAL_PARTS: Final = (
         "matplotlib", "matplotlib", "pictures", "pip install 'cisgraph[pictures]'"
     ),
     _Optional(
+        "semopy",
+        "semopy",
+        "structural equations with latent variables",
+        "pip install 'cisgraph[causal]'",
+    ),
+    _Optional(
         "mamba-ssm",
         "mamba_ssm",
         "compiled state-space kernels; the plain ones need nothing",

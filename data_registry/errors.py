@@ -13,6 +13,7 @@ PlatformError
         TooLargeError           an upload is larger, or expands to more, than is allowed
     WorkspaceError              the workspace is missing, locked, damaged or not writable
         MissingLayerError       the step needs a layer that is not registered yet
+    NotIdentifiedError          data and assumptions do not determine the causal effect
     DownloadError               a public source could not be fetched whole
     MissingOptionalError        an optional package is needed and not installed
 """
@@ -110,6 +111,10 @@ class WorkspaceError(PlatformError):
 
 class MissingLayerError(WorkspaceError):
     """The step needs a layer that is not registered yet; the message says how to add it."""
+
+
+class NotIdentifiedError(PlatformError):
+    """Data and stated assumptions do not determine the effect; the message says why."""
 
 
 class DownloadError(PlatformError):
