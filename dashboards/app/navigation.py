@@ -1,0 +1,95 @@
+"""The pages, the order each door shows them in, and links between them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import streamlit as st
+
+from dashboards.app import links
+
+GENETICIST: Final = "geneticist"
+BREEDER: Final = "breeder"
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One page: its address, title, icon and what it is for."""
+
+    name: str
+    title: str
+    icon: str
+    purpose: str
+
+
+SCREENS: Final = {
+    screen.name: screen
+    for screen in (
+        Screen("workspace", "Workspace", ":material/database:",
+               "What is registered, what was left out, what is missing, and what runs."),
+        Screen("region", "Region", ":material/straighten:",
+               "A stretch of the genome with its genes, elements, tracks and variants."),
+        Screen("variants", "Variants", ":material/filter_alt:",
+               "All scored alleles: filter, sort, compare scores, keep a list."),
+        Screen("variant", "Variant card", ":material/badge:",
+               "Everything known of one allele, each statement with its source."),
+        Screen("gene", "Gene", ":material/genetics:",
+               "One gene: model, expression, regulators, pathways and its variants."),
+        Screen("graph", "Graph", ":material/hub:",
+               "What is linked to what around a variant, gene or pathway."),
+        Screen("score", "Score a file", ":material/upload_file:",
+               "Give a VCF, follow the run, get every allele scored or the reason why not."),
+        Screen("help", "Help", ":material/help:",
+               "Worked examples, what the scores mean and do not, and a glossary."),
+    )
+}  # fmt: skip
+
+ORDERS: Final = {
+    GENETICIST: ("workspace", "region", "variants", "variant", "gene", "graph", "score", "help"),
+    BREEDER: ("workspace", "score", "variants", "variant", "region", "gene", "graph", "help"),
+}  # fmt: skip
+
+
+def make_pages(shows: dict[str, Callable[[], None]]) -> dict[str, Any]:
+    """Make Streamlit's pages, once a run."""
+    pages = {
+        name: st.Page(
+            shows[name], title=screen.title, icon=screen.icon, url_path=name,
+            default=name == "workspace",
+        )
+        for name, screen in SCREENS.items()
+    }  # fmt: skip
+    st.session_state["_pages"] = pages
+    return pages
+
+
+def draw_menu(door: str) -> None:
+    """Draw the links to all pages in the order of a door."""
+    for name in ORDERS[door]:
+        link(name, SCREENS[name].title, icon=SCREENS[name].icon)
+
+
+def link(
+    name: str,
+    text: str,
+    *,
+    icon: str | None = None,
+    **changes: str | Sequence[str] | None,
+) -> None:
+    """Draw a link to a page that carries the address on, with changes."""
+    pages = st.session_state.get("_pages", {})
+    if name in pages:
+        st.page_link(
+            pages[name],
+            label=text,
+            icon=icon or SCREENS[name].icon,
+            help=SCREENS[name].purpose,
+            query_params=links.onward(**changes),
+        )
+
+
+def go(name: str, **changes: str | Sequence[str] | None) -> None:
+    """Open a page now."""
+    st.switch_page(
+        st.session_state["_pages"][name], query_params=links.onward(**changes)
+    )

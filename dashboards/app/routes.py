@@ -1,0 +1,2 @@
+"""What the browser fetches beside the pages."""
+ROUTES = []
