@@ -13,6 +13,7 @@ from typing import Any, Final
 import duckdb
 
 from dashboards.app import layers
+from dashboards.app.engine import cursor
 from dashboards.app.filters import Filter
 from dashboards.app.offer import Result
 from dashboards.app.scores import open_scores
@@ -70,7 +71,7 @@ def tracks(workspace: Path, result: Result | None) -> list[Track]:
         bases = max(_bases(layers.stamp(workspace)), 1)
         # igv.js asks for three times what is in view: that many alleles can be drawn.
         window = int(min(layers.MOST_FEATURES * bases / max(scores.n_rows, 1) / 3, 5_000_000))
-        shared = {"visibilityWindow": window, "color": QUIET}
+        shared = {"visibilityWindow": window}
         found.insert(1, Track(
             "variants", "Variants (colour: impact)", "annotation", True,
             {**shared, "displayMode": "SQUISHED", "height": 60, "maxRows": 60},
@@ -396,7 +397,7 @@ def _contacts(workspace: Path, region: Region) -> Drawn:
         str(folder / manifest.types[name].file) for name in (_CONTACTS, "contact_bin")
     )
     contig, end, start = _span(region)
-    with duckdb.connect() as db:
+    with cursor() as db:
         asked = db.execute(
             "SELECT a.contig AS contig1, a.start AS start1, a.\"end\" AS end1, "
             "b.contig AS contig2, b.start AS start2, b.\"end\" AS end2, c.contact_oe, "

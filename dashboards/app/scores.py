@@ -9,17 +9,17 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dashboards.app.engine import cursor
 from dashboards.app.filters import Filter, Known, where
 from dashboards.app.offer import Result
 from data_registry.errors import InputError, MalformedFileError
@@ -27,7 +27,6 @@ from data_registry.errors import InputError, MalformedFileError
 PERCENTILE_STEPS: Final = 1000
 """Percentiles are kept in steps of 0.1."""
 _KEY: Final = ("chrom", "pos", "ref", "alt")
-_MEMORY: Final = "2GB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +79,7 @@ class Comparison:
     pearson: float | None
 
 
-@cache
-def _engine() -> duckdb.DuckDBPyConnection:
-    engine = duckdb.connect(":memory:")
-    engine.execute(f"SET memory_limit = '{_MEMORY}'")
-    engine.execute("SET preserve_insertion_order = true")
-    # The footer of a file is read once, not with every question.
-    engine.execute("SET parquet_metadata_cache = true")
-    return engine
-
-
 _lock = threading.Lock()
-
-
-def _cursor() -> duckdb.DuckDBPyConnection:
-    with _lock:
-        return _engine().cursor()
 
 
 class Scores:
@@ -328,6 +312,17 @@ class Scores:
                 counts[at] = n
         return counts, n_without
 
+    def counts(self, column: str, chosen: Filter, known: Known) -> dict[str, int]:
+        """Return the values of a text column with the alleles that pass, most first."""
+        self._require(column)
+        text, values = where(chosen, known)
+        rows = self._fetch(
+            f'SELECT "{column}", count(*) FROM {{}} WHERE {text} AND "{column}" IS NOT '
+            "NULL GROUP BY 1 ORDER BY 2 DESC, 1",
+            values,
+        )
+        return dict(rows)
+
     def compare(
         self, x: str, y: str, chosen: Filter, known: Known, *, bins: int = 40
     ) -> Comparison:
@@ -406,11 +401,11 @@ class Scores:
     ) -> Any:  # noqa: ANN401
         """Run a query; ``{}`` in it stands for the file, with its row numbers."""
         source = f"read_parquet('{_quoted(self.path)}', file_row_number = true)"
-        with _cursor() as cursor:
+        with cursor() as asking:
             text = query.replace("{}", source)
             if arrow:
-                return cursor.sql(text, params=list(values)).to_arrow_table()
-            return cursor.execute(text, list(values)).fetchall()
+                return asking.sql(text, params=list(values)).to_arrow_table()
+            return asking.execute(text, list(values)).fetchall()
 
     def _require(self, column: str) -> None:
         if column not in self.columns:
