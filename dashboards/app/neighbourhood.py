@@ -183,7 +183,7 @@ class Graph:
         """Return the edge types that have edges."""
         return [name for name, record in self.manifest.edges.items() if record.count]
 
-    def _around(
+    def edges_at(
         self, kind: str, numbers: list[int], edge: str, side: str, limit: int
     ) -> tuple[list[Edge], int]:
         """Edges of one type at these nodes on one side, strongest first, and the rest."""
@@ -229,7 +229,7 @@ class Graph:
                 for side, kind in (("source", shape.source), ("target", shape.target)):
                     if kind not in by_type:
                         continue
-                    edges, rest = self._around(kind, by_type[kind], edge, side, per_type)
+                    edges, rest = self.edges_at(kind, by_type[kind], edge, side, per_type)
                     if rest:
                         found.left_out[edge] = found.left_out.get(edge, 0) + rest
                     for one in edges:
@@ -274,7 +274,7 @@ class Graph:
                 for side, kind in (("source", shape.source), ("target", shape.target)):
                     if kind not in by_type:
                         continue
-                    edges, rest = self._around(
+                    edges, rest = self.edges_at(
                         kind, by_type[kind], edge, side, _MOST_FRONTIER
                     )
                     if rest:
