@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboards.jobs import list_jobs
+from dashboards.jobs import Job, list_jobs
 from data_registry.errors import InputError
 from data_registry.workspace import Workspace, require_file
 
@@ -57,7 +57,7 @@ class Offer:
             for path in (workspace / "scores").glob("**/*.parquet")
         ]
         found += [
-            Result(f"job {job.id} {job.request.name}", job.folder / output.name)
+            Result(job_result_name(job), job.folder / output.name)
             for job in list_jobs(workspace)
             for output in job.outputs
             if job.state == "finished" and output.name.endswith(".parquet")
@@ -82,6 +82,11 @@ class Offer:
                 return result
         known = ", ".join(result.name for result in results) or "none"
         raise InputError(f"there is no result {name!r} here; there are: {known}")
+
+
+def job_result_name(job: Job) -> str:
+    """Return what the result of a job is called: the file's name first."""
+    return f"{job.request.name}, job {job.id}"
 
 
 _current: Offer | None = None
