@@ -17,14 +17,16 @@ _REASONS: Final = ("#c9912b", "#7f95b5", "#a8455e", "#7a6fb0", "#70564a", "#8aa0
 
 def accounting_table(counts: Mapping[str, Any]) -> pd.DataFrame:
     """Return bins with their alleles, ``scored`` first; the last row is the input."""
-    reasons = sorted(counts.get("reasons", {}).items(), key=lambda item: (-item[1], item[0]))
-    rows = [("scored", counts.get("scored", 0)), *reasons]
+    reasons = sorted(
+        counts.get("reasons", {}).items(), key=lambda item: (-item[1], item[0])
+    )
     total = int(counts.get("input_alleles", 0))
-    frame = pd.DataFrame(rows, columns=["bin", "alleles"])
-    frame["share"] = frame["alleles"] / max(total, 1)
-    frame["meaning"] = [STATUS_MEANINGS.get(name, "") for name in frame["bin"]]
-    frame.loc[len(frame)] = ["input alleles", total, 1.0 if total else 0.0, "all of the above"]
-    return frame
+    rows = [("scored", counts.get("scored", 0)), *reasons]
+    listed = [
+        (name, n, n / max(total, 1), STATUS_MEANINGS.get(name, "")) for name, n in rows
+    ]
+    listed.append(("input alleles", total, float(total > 0), "all of the above"))
+    return pd.DataFrame(listed, columns=["bin", "alleles", "share", "meaning"])
 
 
 def accounting_picture(counts: Mapping[str, Any]) -> str:
@@ -46,12 +48,21 @@ def accounting_picture(counts: Mapping[str, Any]) -> str:
             )
         x += wide
         at = y + _BAR + _ROW * (i + 1)
-        listed.append(f'<rect x="0" y="{at - 11:.1f}" width="12" height="12" fill="{colour}"/>')
         listed.append(
-            text(20, at, f"{row['bin']}: {row['alleles']:,} ({row['share']:.2%})", size=13)
+            f'<rect x="0" y="{at - 11:.1f}" width="12" height="12" fill="{colour}"/>'
+        )
+        listed.append(
+            text(
+                20,
+                at,
+                f"{row['bin']}: {row['alleles']:,} ({row['share']:.2%})",
+                size=13,
+            )
         )
         if row["meaning"]:
-            listed.append(text(290, at, str(row["meaning"])[:100], size=12, more='opacity="0.7"'))
+            listed.append(
+                text(290, at, str(row["meaning"])[:100], size=12, more='opacity="0.7"')
+            )
     kept = int(frame["alleles"].iloc[:-1].sum())
     at = y + _BAR + _ROW * (len(bins) + 1) + 4
     words = " + ".join(f"{row['alleles']:,}" for row in bins[:8])

@@ -12,7 +12,12 @@ from dashboards.app.words import label
 
 _SAVEABLE: Final = {
     "embedOptions": {
-        "actions": {"export": True, "source": False, "compiled": False, "editor": False},
+        "actions": {
+            "export": True,
+            "source": False,
+            "compiled": False,
+            "editor": False,
+        },
     }
 }
 
@@ -60,7 +65,9 @@ def distribution(held: Histogram, column: str, mark: float | None = None) -> Any
     if mark is not None:
         rule = alt.Chart(pd.DataFrame({"value": [mark]}))
         layers.append(
-            rule.mark_rule(color=IMPACT_COLOURS["HIGH"], strokeWidth=2).encode(x="value:Q")
+            rule.mark_rule(color=IMPACT_COLOURS["HIGH"], strokeWidth=2).encode(
+                x="value:Q"
+            )
         )
     return saveable(alt.layer(*layers).properties(height=220))
 
@@ -87,7 +94,9 @@ def comparison(held: Comparison, x: str, y: str) -> Any:  # noqa: ANN401
     return saveable(chart)
 
 
-def counts(table: pd.DataFrame, what: str, n: str, *, colours: dict[str, str] | None = None) -> Any:  # noqa: ANN401
+def counts(
+    table: pd.DataFrame, what: str, n: str, *, colours: dict[str, str] | None = None
+) -> Any:  # noqa: ANN401
     """Draw counts as horizontal bars, in the table's order."""
     order = list(table[what])
     colour: Any = alt.value(ACCENT)

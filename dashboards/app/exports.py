@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -56,8 +57,12 @@ def offer_files(
         Ending to the content, or to what makes it once somebody asks. An ending may
         carry a word before it (``genes.tsv``).
     """
-    with st.container(horizontal=True, key=f"noprint_{key}", vertical_alignment="center"):
-        st.caption("Save what is shown" + (f" ({note})" if note else ""), width="content")
+    with st.container(
+        horizontal=True, key=f"noprint_{key}", vertical_alignment="center"
+    ):
+        st.caption(
+            "Save what is shown" + (f" ({note})" if note else ""), width="content"
+        )
         for ending, content in files.items():
             form = ending.rpartition(".")[2]
             st.download_button(
@@ -80,7 +85,7 @@ def offer_table(
     """Draw download buttons for a table as it is shown."""
     offer_files(
         stem,
-        {form: (lambda form=form: table_bytes(frame, form)) for form in forms},
+        {form: partial(table_bytes, frame, form) for form in forms},
         key=key,
     )
 

@@ -17,6 +17,7 @@ from dashboards.app.engine import cursor
 from dashboards.app.filters import Filter
 from dashboards.app.offer import Result
 from dashboards.app.scores import open_scores
+from dashboards.app.tables import records
 from dashboards.app.theme import ACCENT, IMPACT_COLOURS, KIND_COLOURS, QUIET
 from data_registry.coordinates import Region
 from data_registry.errors import InputError
@@ -70,23 +71,25 @@ def tracks(workspace: Path, result: Result | None) -> list[Track]:
         scores = open_scores(result)
         bases = max(_bases(layers.stamp(workspace)), 1)
         # igv.js asks for three times what is in view: that many alleles can be drawn.
-        window = int(min(layers.MOST_FEATURES * bases / max(scores.n_rows, 1) / 3, 5_000_000))
+        window = int(
+            min(layers.MOST_FEATURES * bases / max(scores.n_rows, 1) / 3, 5_000_000)
+        )
         shared = {"visibilityWindow": window}
         found.insert(1, Track(
-            "variants", "Variants (colour: impact)", "annotation", True,
-            {**shared, "displayMode": "SQUISHED", "height": 60, "maxRows": 60},
+            "variants", "Variants (colour: impact)", "annotation", shown=True,
+            options={**shared, "displayMode": "SQUISHED", "height": 60, "maxRows": 60},
         ))  # fmt: skip
         if "prior_score" in scores.columns:
             found.insert(2, Track(
-                "score", "Prior score", "wig", True,
-                {**shared, "graphType": "points", "min": 0, "max": 1, "height": 60,
+                "score", "Prior score", "wig", shown=True,
+                options={**shared, "graphType": "points", "min": 0, "max": 1, "height": 60,
                  "color": ACCENT},
             ))  # fmt: skip
     folder = current_graph(Workspace(workspace).graph)
     if folder is not None and read_manifest(folder).edges[_CONTACTS].count:
         found.append(Track(
-            "contacts", "Contacts, observed over expected", "interact", True,
-            {"arcType": "nested", "useScore": False, "height": 110, "color": "#7f95b5",
+            "contacts", "Contacts, observed over expected", "interact", shown=True,
+            options={"arcType": "nested", "useScore": False, "height": 110, "color": "#7f95b5",
              "visibilityWindow": 3_000_000, "thickness": 1},
         ))  # fmt: skip
     return found
@@ -108,8 +111,8 @@ def _registry_tracks(stamp: tuple[str, int, int]) -> tuple[Track, ...]:
         db = store.connection
         if _has(db, "genes"):
             found.append(Track(
-                "genes", "Genes", "annotation", True,
-                {"displayMode": "EXPANDED", "height": 90, "color": ACCENT,
+                "genes", "Genes", "annotation", shown=True,
+                options={"displayMode": "EXPANDED", "height": 90, "color": ACCENT,
                  "visibilityWindow": 10_000_000, "searchable": False},
             ))  # fmt: skip
         kinds = [
@@ -119,63 +122,63 @@ def _registry_tracks(stamp: tuple[str, int, int]) -> tuple[Track, ...]:
         ]  # fmt: skip
         if any(kind in REGULATORY for kind in kinds):
             found.append(Track(
-                "elements", "Regulatory elements", "annotation", True,
-                {"displayMode": "EXPANDED", "height": 70, "visibilityWindow": 3_000_000},
+                "elements", "Regulatory elements", "annotation", shown=True,
+                options={"displayMode": "EXPANDED", "height": 70, "visibilityWindow": 3_000_000},
             ))  # fmt: skip
         for kind in kinds:
             if kind not in REGULATORY:
                 found.append(Track(  # noqa: PERF401
-                    f"interval-{kind}", _title(kind), "annotation", False,
-                    {"displayMode": "COLLAPSED", "height": 35,
+                    f"interval-{kind}", _title(kind), "annotation", shown=False,
+                    options={"displayMode": "COLLAPSED", "height": 35,
                      "color": KIND_COLOURS.get(kind, QUIET),
                      "visibilityWindow": 1_000_000},
                 ))  # fmt: skip
         if _has(db, "tf_sites"):
             found.append(Track(
-                "tf_sites", "Factor binding (measured)", "annotation", False,
-                {"displayMode": "EXPANDED", "height": 60, "visibilityWindow": 1_000_000,
+                "tf_sites", "Factor binding (measured)", "annotation", shown=False,
+                options={"displayMode": "EXPANDED", "height": 60, "visibilityWindow": 1_000_000,
                  "color": KIND_COLOURS["tf_site"]},
             ))  # fmt: skip
         for source_id, track, role in db.execute(
             "SELECT source_id, track, role FROM tracks ORDER BY role, track"
         ).fetchall():
             found.append(Track(
-                f"signal-{source_id}", f"{track} ({role})", "wig", role == "conservation",
-                {"format": "bigwig", "height": 50, "color": "#7f95b5", "autoscale": True},
+                f"signal-{source_id}", f"{track} ({role})", "wig", shown=role == "conservation",
+                options={"format": "bigwig", "height": 50, "color": "#7f95b5", "autoscale": True},
             ))  # fmt: skip
         for (track,) in db.execute(
             "SELECT DISTINCT track FROM conservation ORDER BY track"
         ).fetchall():
             found.append(Track(
-                f"conservation-{track}", f"{track} (conservation)", "wig", True,
-                {"height": 50, "color": "#7f95b5", "autoscale": True,
+                f"conservation-{track}", f"{track} (conservation)", "wig", shown=True,
+                options={"height": 50, "color": "#7f95b5", "autoscale": True,
                  "visibilityWindow": 300_000},
             ))  # fmt: skip
         for (trait,) in db.execute(
             "SELECT DISTINCT phenotype_id FROM associations ORDER BY phenotype_id"
         ).fetchall():
             found.append(Track(
-                f"gwas-{trait}", f"GWAS {trait}", "gwas", False,
-                {"height": 90, "visibilityWindow": 5_000_000, "max": 20, "min": 0,
+                f"gwas-{trait}", f"GWAS {trait}", "gwas", shown=False,
+                options={"height": 90, "visibilityWindow": 5_000_000, "max": 20, "min": 0,
                  "dotSize": 3},
             ))  # fmt: skip
         if _has(db, "panel_frequencies"):
             found.append(Track(
-                "panel", "Panel alleles", "annotation", False,
-                {"displayMode": "SQUISHED", "height": 40, "color": QUIET,
+                "panel", "Panel alleles", "annotation", shown=False,
+                options={"displayMode": "SQUISHED", "height": 40, "color": QUIET,
                  "visibilityWindow": 100_000},
             ))  # fmt: skip
         if db.execute("SELECT 1 FROM contacts WHERE kind = 'loop' LIMIT 1").fetchone():
             found.append(Track(
-                "loops", "Loops", "interact", True,
-                {"arcType": "nested", "height": 80, "color": "#a8455e",
+                "loops", "Loops", "interact", shown=True,
+                options={"arcType": "nested", "height": 80, "color": "#a8455e",
                  "visibilityWindow": 5_000_000},
             ))  # fmt: skip
     return tuple(found)
 
 
 def _has(db: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return db.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is not None  # noqa: S608
+    return db.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is not None
 
 
 def _title(kind: str) -> str:
@@ -183,9 +186,7 @@ def _title(kind: str) -> str:
     return words.get(kind, kind.replace("_", " ").capitalize() + "s")
 
 
-def draw(
-    name: str, workspace: Path, result: Result | None, region: Region
-) -> Drawn:
+def draw(name: str, workspace: Path, result: Result | None, region: Region) -> Drawn:
     """Return the features of one track in a region.
 
     Raises
@@ -216,16 +217,20 @@ _INSIDE: Final = 'contig = ? AND start < ? AND "end" > ?'
 
 
 def _span(region: Region) -> list[Any]:
-    return [region.contig, region.end if region.end is not None else 1 << 40, region.start]
+    return [
+        region.contig,
+        region.end if region.end is not None else 1 << 40,
+        region.start,
+    ]
 
 
 def _genes(workspace: Path, region: Region) -> Drawn:
     """Transcripts with their exons; parts outside the CDS are drawn thin."""
     rows = layers.ask(
         workspace,
-        "SELECT t.transcript_id, t.gene_id, t.start, t.\"end\", t.strand, t.biotype, "
+        'SELECT t.transcript_id, t.gene_id, t.start, t."end", t.strand, t.biotype, '
         "any_value(g.symbol) AS symbol, "
-        "list((f.kind, f.start, f.\"end\") ORDER BY f.start) AS parts "
+        'list((f.kind, f.start, f."end") ORDER BY f.start) AS parts '
         "FROM transcripts t LEFT JOIN features f USING (transcript_id) "
         "LEFT JOIN genes g USING (gene_id) "
         'WHERE t.contig = ? AND t.start < ? AND t."end" > ? GROUP BY ALL '
@@ -279,7 +284,7 @@ def _intervals(workspace: Path, region: Region, kinds: tuple[str, ...]) -> Drawn
         workspace,
         'SELECT kind, name, start, "end", strand, signal, score, state, sample, '
         "count(*) OVER () AS total FROM intervals "
-        f"WHERE {_INSIDE} AND kind IN (SELECT unnest(?)) "  # noqa: S608
+        f"WHERE {_INSIDE} AND kind IN (SELECT unnest(?)) "
         "ORDER BY start LIMIT ?",
         [*_span(region), list(kinds), layers.MOST_FEATURES],
     )
@@ -300,7 +305,7 @@ def _tf_sites(workspace: Path, region: Region) -> Drawn:
     rows = layers.ask(
         workspace,
         'SELECT tf, start, "end", signal, sample, count(*) OVER () AS total '
-        f"FROM tf_sites WHERE {_INSIDE} ORDER BY start LIMIT ?",  # noqa: S608
+        f"FROM tf_sites WHERE {_INSIDE} ORDER BY start LIMIT ?",
         [*_span(region), layers.MOST_FEATURES],
     )
     return Drawn(
@@ -316,7 +321,7 @@ def _tf_sites(workspace: Path, region: Region) -> Drawn:
 def _conservation(workspace: Path, region: Region, track: str) -> Drawn:
     rows = layers.ask(
         workspace,
-        f'SELECT start, "end", score FROM conservation WHERE {_INSIDE} AND track = ? '  # noqa: S608
+        f'SELECT start, "end", score FROM conservation WHERE {_INSIDE} AND track = ? '
         "ORDER BY start LIMIT 100000",
         [*_span(region), track],
     )
@@ -399,8 +404,8 @@ def _contacts(workspace: Path, region: Region) -> Drawn:
     contig, end, start = _span(region)
     with cursor() as db:
         asked = db.execute(
-            "SELECT a.contig AS contig1, a.start AS start1, a.\"end\" AS end1, "
-            "b.contig AS contig2, b.start AS start2, b.\"end\" AS end2, c.contact_oe, "
+            'SELECT a.contig AS contig1, a.start AS start1, a."end" AS end1, '
+            'b.contig AS contig2, b.start AS start2, b."end" AS end2, c.contact_oe, '
             "count(*) OVER () AS total FROM read_parquet(?) c "
             "JOIN read_parquet(?) a ON a.id = c.source "
             "JOIN read_parquet(?) b ON b.id = c.target "
@@ -425,7 +430,7 @@ def _chosen(result: Result | None, region: Region, columns: tuple[str, ...]) -> 
     inside = Filter(status="any", region=str(region))
     known = scores.known(inside)
     sort = "prior_score" if "prior_score" in scores.columns else ""
-    shown = [name for name in columns if name in scores.columns]
+    shown = tuple(name for name in columns if name in scores.columns)
     rows = scores.page(
         inside, known, columns=shown, sort=sort, limit=layers.MOST_FEATURES + 1
     ).astype(object)
@@ -434,7 +439,7 @@ def _chosen(result: Result | None, region: Region, columns: tuple[str, ...]) -> 
         left_out = scores.count(inside, known) - layers.MOST_FEATURES
         rows = rows.head(layers.MOST_FEATURES)
     rows = rows.where(rows.notna(), None).sort_values("pos")
-    return Drawn(rows.to_dict("records"), left_out)
+    return Drawn(records(rows), left_out)
 
 
 def _variants(result: Result | None, region: Region) -> Drawn:

@@ -92,9 +92,7 @@ def read_filter(address: Mapping[str, Sequence[str]]) -> Filter:
             found[field.name] = values[-1]
     chosen = Filter(**found)
     if chosen.element not in {"", *ELEMENTS}:
-        raise InputError(
-            f"element={chosen.element!r} is none of {', '.join(ELEMENTS)}"
-        )
+        raise InputError(f"element={chosen.element!r} is none of {', '.join(ELEMENTS)}")
     return chosen
 
 
@@ -118,9 +116,7 @@ def write_filter(chosen: Filter) -> dict[str, list[str]]:
         if isinstance(value, tuple):
             written[field.name] = list(value)
         else:
-            written[field.name] = [
-                f"{value:g}" if isinstance(value, float) else value
-            ]
+            written[field.name] = [f"{value:g}" if isinstance(value, float) else value]
     return written
 
 
@@ -225,9 +221,10 @@ def _conditions(chosen: Filter, known: Known) -> Iterator[tuple[str, list[Any]]]
             yield "coalesce(cre_n, 0) = 0", []
         else:
             # Elements are written contig:start-end:class, or as the class alone.
-            yield "regexp_matches(cre, ?)", [
-                f"(^|[:,]){re.escape(chosen.element)}([:,]|$)"
-            ]
+            yield (
+                "regexp_matches(cre, ?)",
+                [f"(^|[:,]){re.escape(chosen.element)}([:,]|$)"],
+            )
     if chosen.tf.strip():
         need("motif_tf", "tf_bound")
         name = chosen.tf.strip()
@@ -237,9 +234,10 @@ def _conditions(chosen: Filter, known: Known) -> Iterator[tuple[str, list[Any]]]
     if chosen.picked:
         keys = [f"{c}:{p}:{r}:{a}" for c, p, r, a in known.picked]
         yield "pos IN (SELECT unnest(?))", [[p for _, p, _, _ in known.picked]]
-        yield "(chrom || ':' || pos || ':' || ref || ':' || alt) IN (SELECT unnest(?))", [
-            keys
-        ]
+        yield (
+            "(chrom || ':' || pos || ':' || ref || ':' || alt) IN (SELECT unnest(?))",
+            [keys],
+        )
 
 
 def allele_frequency(group: str) -> tuple[str, list[Any]]:

@@ -80,7 +80,11 @@ def draw_gene(
     for i in range(6):
         position = start + (end - start) * i / 5
         anchor = "start" if i == 0 else "end" if i == 5 else "middle"
-        parts.append(text(x(position), y + 15, f"{round(position) + 1:,}", size=11, anchor=anchor))
+        parts.append(
+            text(
+                x(position), y + 15, f"{round(position) + 1:,}", size=11, anchor=anchor
+            )
+        )
     y += 30
     at = _LEFT
     for name, colour in IMPACT_COLOURS.items():

@@ -15,6 +15,46 @@ LAYOUTS: Final = {
     "fcose": "by links", "concentric": "in rings", "breadthfirst": "as a tree",
 }  # fmt: skip
 _MOST_NAME: Final = 26
+_MOST_LABELLED: Final = 60
+
+_save = st.components.v2.component(
+    "cisgraph_save_drawing",
+    html='<button type="button">Save PNG</button>',
+    css="""
+button { font: inherit; font-family: var(--st-font); font-size: 0.85rem; cursor: pointer;
+  color: var(--st-text-color); background: none; border: none; padding: 2px 0; opacity: 0.7; }
+button:hover, button:focus-visible { opacity: 1; text-decoration: underline; }
+""",
+    js="""
+// Cytoscape draws on canvases laid over each other, in a frame of this same server.
+export default function ({ data, parentElement }) {
+  parentElement.querySelector("button").onclick = () => {
+    const frame = document.querySelector('iframe[title^="st_link_analysis"]');
+    const layers = [...frame.contentDocument.querySelectorAll("#cy canvas")];
+    const whole = document.createElement("canvas");
+    whole.width = Math.max(...layers.map((one) => one.width));
+    whole.height = Math.max(...layers.map((one) => one.height));
+    const brush = whole.getContext("2d");
+    brush.fillStyle = data.paper;
+    brush.fillRect(0, 0, whole.width, whole.height);
+    layers.reverse().forEach((one) => { if (one.width) brush.drawImage(one, 0, 0); });
+    whole.toBlob((blob) => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = `${data.name}.png`;
+      link.click();
+    });
+  };
+}
+""",
+)
+
+
+def save_button(name: str) -> None:
+    """Draw a button that saves the drawing as it stands, moved and zoomed, as PNG."""
+    is_dark = st.context.theme.type == "dark"
+    paper = "#161c1d" if is_dark else "#ffffff"
+    _save(key="save_drawing", data={"name": name, "paper": paper})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +96,7 @@ def graph_view(
             "the graph view needs the 'st-link-analysis' package: "
             "pip install 'cisgraph[dashboard]'"
         ) from error
-    thickest = {
-        name: max((abs(e.weight) for e in edges if e.type == name and e.weight), default=1.0)
-        for name in {e.type for e in edges}
-    }
+    spans = _spans(edges)
     elements = {
         "nodes": [
             {
@@ -77,7 +114,7 @@ def graph_view(
                 "data": {
                     "id": f"e{i}", "label": EDGE_TYPES[e.type].relation.replace("_", " "),
                     "source": node_key(e.source), "target": node_key(e.target),
-                    "thickness": 1.0 + 4.0 * abs(e.weight or 0.0) / thickest[e.type],
+                    "thickness": 1.0 + 4.0 * _share(e, spans),
                     "directed": not EDGE_TYPES[e.type].symmetric,
                     "type": e.type.replace("__", " – "),
                     **({} if e.weight is None else {
@@ -105,7 +142,12 @@ def graph_view(
         _Style("edge", {"width": "data(thickness)", "line-color": QUIET,
                         "target-arrow-color": QUIET, "font-size": 8}),
         _Style("edge[?directed]", {"target-arrow-shape": "triangle"}),
-        _Style("edge[label]", {"label": "data(label)", "text-opacity": 0.75}),
+        *(
+            [_Style(f"edge[label='{name}']", {"label": "data(label)", "font-size": 8,
+                                              "text-rotation": "autorotate"})
+             for name in {EDGE_TYPES[e.type].relation.replace("_", " ") for e in edges}]
+            if len(edges) <= _MOST_LABELLED else []
+        ),
     ]  # fmt: skip
     told = st_link_analysis(
         elements, layout={"name": layout, "animate": False, "fit": True, "padding": 24,
@@ -126,6 +168,23 @@ def _chosen(told: Any, nodes: Mapping[Node, Any], key: str) -> Node | None:  # n
     st.session_state[mark] = told.get("timestamp")
     wanted = str(told.get("data", {}).get("target_id", ""))
     return next((node for node in nodes if node_key(node) == wanted), None)
+
+
+def _spans(edges: Sequence[Edge]) -> dict[str, tuple[float, float]]:
+    """Return the least and largest weight of each edge type."""
+    held: dict[str, list[float]] = {}
+    for edge in edges:
+        if edge.weight is not None:
+            held.setdefault(edge.type, []).append(edge.weight)
+    return {name: (min(weights), max(weights)) for name, weights in held.items()}
+
+
+def _share(edge: Edge, spans: Mapping[str, tuple[float, float]]) -> float:
+    """Return a weight's place between the least and largest of its type, 0 to 1."""
+    if edge.weight is None:
+        return 0.0
+    low, high = spans[edge.type]
+    return (edge.weight - low) / (high - low) if high > low else 0.5
 
 
 def _attributes(held: Mapping[str, Any]) -> dict[str, Any]:

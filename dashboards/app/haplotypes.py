@@ -112,7 +112,9 @@ def motif(workspace: Path, motif_id: str) -> tuple[pd.DataFrame, MotifSet] | Non
     return table, MotifSet.from_table(table, background=background)
 
 
-def best_site(scores: NDArray[np.float64], bases: str, span: tuple[int, int]) -> Site | None:
+def best_site(
+    scores: NDArray[np.float64], bases: str, span: tuple[int, int]
+) -> Site | None:
     """Return the best site that touches a span, on either strand; None if none fits.
 
     Parameters
@@ -127,7 +129,9 @@ def best_site(scores: NDArray[np.float64], bases: str, span: tuple[int, int]) ->
     start, end = span
     codes = np.array([BASES.find(base) for base in bases])
     best: Site | None = None
-    for at in range(max(start - width + 1, 0), min(max(end, start + 1), len(bases) - width + 1)):
+    for at in range(
+        max(start - width + 1, 0), min(max(end, start + 1), len(bases) - width + 1)
+    ):
         window = codes[at : at + width]
         if len(window) < width or (window < 0).any():
             continue
@@ -146,7 +150,9 @@ def draw(
     held: Haplotypes, workspace: Path, row: Mapping[str, Any] | None
 ) -> tuple[str, dict[str, Site | None]]:
     """Return the picture, and the sites of the motif that changes most, by haplotype."""
-    found = motif(workspace, str(row["motif_id"])) if row and row.get("motif_id") else None
+    found = (
+        motif(workspace, str(row["motif_id"])) if row and row.get("motif_id") else None
+    )
     same = 0
     # Bases that REF and ALT share at the start (VCF keeps one before an indel).
     while same < min(len(held.ref), len(held.alt)) and held.ref[same] == held.alt[same]:
@@ -188,12 +194,16 @@ def draw(
                 f'<text x="{x + _CELL / 2:.1f}" y="{y + 17:.1f}" font-size="14" '
                 'text-anchor="middle" font-family="Source Code Pro, monospace" '
                 f'fill="{COLOURS.get(base, "#888888")}"'
-                f'{" font-weight=" + chr(34) + "700" + chr(34) if inside else ""}>{base}</text>'
+                f"{' font-weight=' + chr(34) + '700' + chr(34) if inside else ''}>{base}</text>"
             )
         if len(shown) < len(bases):
-            rest = f"… {len(allele) - _MOST_ALLELE_BP:,} more bases of the allele, then on"
+            rest = (
+                f"… {len(allele) - _MOST_ALLELE_BP:,} more bases of the allele, then on"
+            )
             parts.append(text(x0 + len(shown) * _CELL + 6, y + 17, rest, size=12))
-        widest = max(widest, x0 + len(shown) * _CELL + (260 if len(shown) < len(bases) else 10))
+        widest = max(
+            widest, x0 + len(shown) * _CELL + (260 if len(shown) < len(bases) else 10)
+        )
         y += 34
     for i in range(0, len(held.left) + 1, 10):
         parts.append(
@@ -203,7 +213,9 @@ def draw(
     return svg(widest, y + 12, parts, "Reference and alternative sequence"), sites
 
 
-def _logo(table: pd.DataFrame, site: Site, x0: float, y0: float, width: int) -> list[str]:
+def _logo(
+    table: pd.DataFrame, site: Site, x0: float, y0: float, width: int
+) -> list[str]:
     matrix = np.asarray(table["matrix"][0], dtype=float).reshape(-1, 4)
     matrix = matrix / matrix.sum(axis=1, keepdims=True)
     heights = letter_heights(matrix)
@@ -230,5 +242,3 @@ def _logo(table: pd.DataFrame, site: Site, x0: float, y0: float, width: int) -> 
             )
             bottom -= tall
     return parts
-
-

@@ -157,8 +157,11 @@ def place(workspace: Path, text: str) -> Region:
                     "of this workspace"
                 )
         else:
-            own, region = found["contig"], Region(
-                found["contig"], max(found["start"] - 1000, 0), found["end"] + 1000
+            own, region = (
+                found["contig"],
+                Region(
+                    found["contig"], max(found["start"] - 1000, 0), found["end"] + 1000
+                ),
             )
     end = min(region.end if region.end is not None else lengths[own], lengths[own])
     if region.start >= end:
@@ -204,4 +207,6 @@ def is_locked(error: WorkspaceError) -> bool:
 
 def registry_error(error: duckdb.Error) -> WorkspaceError:
     """Turn DuckDB's error on a query of ours into one that a page can show."""
-    return WorkspaceError(f"the registry could not answer: {str(error).splitlines()[0]}")
+    return WorkspaceError(
+        f"the registry could not answer: {str(error).splitlines()[0]}"
+    )

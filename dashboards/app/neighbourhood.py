@@ -123,16 +123,20 @@ class Graph:
             rows: list[tuple[Any, ...]] = asking.execute(query, list(values)).fetchall()
             return rows
 
-    def search(self, kind: str, text: str, *, limit: int = 20) -> list[tuple[Node, str]]:
+    def search(
+        self, kind: str, text: str, *, limit: int = 20
+    ) -> list[tuple[Node, str]]:
         """Return nodes of a type whose identifier or name begins with or holds a text.
 
         Exact identifiers come first, then beginnings, then the rest.
         """
         if kind not in NODE_TYPES:
-            raise InputError(f"no node type {kind!r}; there are: {', '.join(NODE_TYPES)}")
+            raise InputError(
+                f"no node type {kind!r}; there are: {', '.join(NODE_TYPES)}"
+            )
         label = _LABELS.get(kind, "identifier")
         rows = self._rows(
-            f"SELECT id, identifier, {label} AS label FROM read_parquet(?) "  # noqa: S608
+            f"SELECT id, identifier, {label} AS label FROM read_parquet(?) "
             "WHERE contains(lower(identifier), lower(?)) OR "
             f"contains(lower({label}), lower(?)) "
             "ORDER BY (lower(identifier) = lower(?) OR lower(label) = lower(?)) DESC, "
@@ -167,7 +171,7 @@ class Graph:
             label = _LABELS.get(kind, "identifier")
             with cursor() as asking:
                 asked = asking.execute(
-                    f"SELECT *, {label} AS label FROM read_parquet(?) "  # noqa: S608
+                    f"SELECT *, {label} AS label FROM read_parquet(?) "
                     "WHERE id IN (SELECT unnest(?))",
                     [self._file(kind), numbers],
                 )
@@ -184,18 +188,20 @@ class Graph:
         return [name for name, record in self.manifest.edges.items() if record.count]
 
     def edges_at(
-        self, kind: str, numbers: list[int], edge: str, side: str, limit: int
+        self, numbers: Sequence[int], edge: str, side: str, limit: int
     ) -> tuple[list[Edge], int]:
         """Edges of one type at these nodes on one side, strongest first, and the rest."""
         weight = WEIGHTS[edge][0] if edge in WEIGHTS else "NULL"
         rows = self._rows(
-            f"SELECT source, target, ({weight})::DOUBLE AS w, count(*) OVER () AS total "  # noqa: S608
+            f"SELECT source, target, ({weight})::DOUBLE AS w, count(*) OVER () AS total "
             f"FROM read_parquet(?) WHERE {side} IN (SELECT unnest(?)) "
             "ORDER BY w DESC NULLS LAST, source, target LIMIT ?",
-            [self._file(edge), numbers, limit],
+            [self._file(edge), list(numbers), limit],
         )
         shape = EDGE_TYPES[edge]
-        edges = [Edge(edge, (shape.source, s), (shape.target, t), w) for s, t, w, _ in rows]
+        edges = [
+            Edge(edge, (shape.source, s), (shape.target, t), w) for s, t, w, _ in rows
+        ]
         return edges, (rows[0][3] - len(rows) if rows else 0)
 
     def around(
@@ -229,13 +235,17 @@ class Graph:
                 for side, kind in (("source", shape.source), ("target", shape.target)):
                     if kind not in by_type:
                         continue
-                    edges, rest = self.edges_at(kind, by_type[kind], edge, side, per_type)
+                    edges, rest = self.edges_at(by_type[kind], edge, side, per_type)
                     if rest:
                         found.left_out[edge] = found.left_out.get(edge, 0) + rest
                     for one in edges:
                         if one in seen:
                             continue
-                        new = [n for n in (one.source, one.target) if n not in found.distance]
+                        new = [
+                            n
+                            for n in (one.source, one.target)
+                            if n not in found.distance
+                        ]
                         if len(found.distance) + len(new) > most:
                             found.left_out[edge] = found.left_out.get(edge, 0) + 1
                             continue
@@ -275,7 +285,7 @@ class Graph:
                     if kind not in by_type:
                         continue
                     edges, rest = self.edges_at(
-                        kind, by_type[kind], edge, side, _MOST_FRONTIER
+                        by_type[kind], edge, side, _MOST_FRONTIER
                     )
                     if rest:
                         raise InputError(

@@ -26,6 +26,8 @@ from data_registry.errors import InputError, MalformedFileError
 
 PERCENTILE_STEPS: Final = 1000
 """Percentiles are kept in steps of 0.1."""
+_HELD: Final = 256
+"""Answers kept of each question, so that a page drawn again does not ask again."""
 _KEY: Final = ("chrom", "pos", "ref", "alt")
 
 
@@ -174,7 +176,7 @@ class Scores:
         """Return the values at the percentiles 0, 0.1, … 100 of the scored alleles."""
         self._require(column)
         found = self._fetch(
-            f'SELECT "{column}"::DOUBLE AS x FROM {{}} WHERE status = \'scored\' '
+            f"SELECT \"{column}\"::DOUBLE AS x FROM {{}} WHERE status = 'scored' "
             f'AND "{column}" IS NOT NULL',
             arrow=True,
         )
@@ -193,7 +195,9 @@ class Scores:
         edges = self.thresholds(column)
         if value is None or value != value or not edges:
             return None
-        left, right = (np.searchsorted(edges, value, side) for side in ("left", "right"))
+        left, right = (
+            np.searchsorted(edges, value, side) for side in ("left", "right")
+        )
         return float(min((left + max(right - 1, left)) / 2 / PERCENTILE_STEPS, 1) * 100)
 
     @property
@@ -221,16 +225,18 @@ class Scores:
             tuple(picked),
         )
 
+    @lru_cache(maxsize=_HELD)  # noqa: B019
     def count(self, chosen: Filter, known: Known) -> int:
         """Return how many alleles pass."""
         text, values = where(chosen, known)
         return int(self._fetch(f"SELECT count(*) FROM {{}} WHERE {text}", values)[0][0])
 
+    @lru_cache(maxsize=_HELD)  # noqa: B019
     def page(
-        self, chosen: Filter, known: Known, *, columns: Sequence[str],
+        self, chosen: Filter, known: Known, *, columns: tuple[str, ...],
         sort: str = "", ascending: bool = False, offset: int = 0, limit: int = 50,
     ) -> pd.DataFrame:  # fmt: skip
-        """Return one page of the alleles that pass.
+        """Return one page of the alleles that pass; callers must not change it.
 
         Parameters
         ----------
@@ -263,6 +269,7 @@ class Scores:
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows[0] if rows else None
 
+    @lru_cache(maxsize=_HELD)  # noqa: B019
     def histogram(
         self, column: str, chosen: Filter, known: Known, *, bins: int = 50
     ) -> Histogram:
@@ -280,7 +287,9 @@ class Scores:
         counted, n_without = self._binned(column, (low, high), bins, text, values)
         everything = self._everything(column, bins)
         n_chosen = int(counted.sum()) + n_without
-        return Histogram(np.linspace(low, high, bins + 1), everything, counted, n_chosen)
+        return Histogram(
+            np.linspace(low, high, bins + 1), everything, counted, n_chosen
+        )
 
     def _span(self, column: str) -> tuple[float, float] | None:
         edges = self.thresholds(column)
@@ -312,6 +321,7 @@ class Scores:
                 counts[at] = n
         return counts, n_without
 
+    @lru_cache(maxsize=_HELD)  # noqa: B019
     def counts(self, column: str, chosen: Filter, known: Known) -> dict[str, int]:
         """Return the values of a text column with the alleles that pass, most first."""
         self._require(column)
@@ -323,6 +333,7 @@ class Scores:
         )
         return dict(rows)
 
+    @lru_cache(maxsize=_HELD)  # noqa: B019
     def compare(
         self, x: str, y: str, chosen: Filter, known: Known, *, bins: int = 40
     ) -> Comparison:
@@ -349,7 +360,9 @@ class Scores:
             f'WHERE {text} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL',
             values,
         )[0]
-        shown = pearson if n > 2 and pearson is not None and pearson == pearson else None
+        shown = (
+            pearson if n > 2 and pearson is not None and pearson == pearson else None
+        )
         return Comparison(cells, n, shown)
 
     def export(

@@ -5,14 +5,21 @@ and Cytoscape come from the packages installed here. Routes take names and numbe
 paths.
 """
 
+import importlib
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from streamlit.logger import set_log_level
 
 from dashboards.app import offer, theme
-from dashboards.app.routes import ROUTES
+from dashboards.app.routes import ROUTES, igv_script
+from data_registry.console import say
+from data_registry.errors import InputError
 
 HOST: Final = "127.0.0.1"
 MOST_UPLOAD_MB: Final = 1024
@@ -33,7 +40,7 @@ def settings(port: int) -> dict[str, Any]:
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "global.developmentMode": False,
-        "logger.level": "warning",
+        "logger.level": "error",
         **theme.settings(),
     }
 
@@ -50,7 +57,36 @@ def serve(workspaces: Sequence[Path], scores: Sequence[Path], port: int) -> None
     ------
     WorkspaceError, MalformedFileError
         A folder is no workspace, or a score file cannot be read.
+    InputError
+        The port is taken.
+    MissingOptionalError
+        A package of the extra ``dashboard`` is not installed.
     """
-    offer.publish(workspaces, scores)
-    app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES)
+    shown = offer.publish(workspaces, scores)
+    igv_script()
+    _require_free(port)
+    set_log_level("error")
+    # What the pages need is read now, so that the first visitor does not wait for it.
+    importlib.import_module("dashboards.app.shell")
+    say(f"{', '.join(shown.workspaces)}: on this machine only; stop with Ctrl-C")
+    app = st.App(
+        Path(__file__).with_name("main.py"),
+        routes=ROUTES,
+        # Another site that points a name of its own at this machine gets no answer.
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+        ],
+    )
     app.run(config=settings(port))
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise InputError(
+                f"port {port} of this machine cannot be used ({error.strerror}); give "
+                "another with --port"
+            ) from error

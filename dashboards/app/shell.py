@@ -37,9 +37,7 @@ def run() -> None:
         menu_items={"Get help": None, "Report a bug": None, "About": None},
     )  # fmt: skip
     st.html(PAGE_STYLE)
-    page = st.navigation(
-        list(navigation.make_pages(SHOWS).values()), position="hidden"
-    )
+    page = st.navigation(list(navigation.make_pages(SHOWS).values()), position="hidden")
     try:
         found = find_context()
     except PlatformError as error:

@@ -1,7 +1,7 @@
 """Tables of variants: headings in plain words, the field's meaning on hover."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
@@ -17,13 +17,18 @@ def allele_name(row: Mapping[str, Any]) -> str:
     return f"{row['chrom']}:{row['pos']}:{row['ref']}:{row['alt']}"
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as dictionaries by column name."""
+    return cast("list[dict[str, Any]]", frame.to_dict("records"))
+
+
 def with_percentile(
     scores: Scores, frame: pd.DataFrame, column: str = "prior_score"
 ) -> pd.DataFrame:
     """Add the percentile of a score, after the score itself."""
     if column not in frame:
         return frame
-    at = int(frame.columns.get_indexer([column])[0])
+    at = list(frame.columns).index(column)
     values = [scores.percentile(column, value) for value in frame[column]]
     wider = frame.copy()
     wider.insert(at + 1, "percentile", values)
@@ -56,7 +61,11 @@ def column_settings(
                 width="small",
             )  # fmt: skip
         elif note is not None and note.is_number:
-            form = "localized" if name.endswith("pos") or name in {"pos", "distance"} else None
+            form = (
+                "localized"
+                if name.endswith("pos") or name in {"pos", "distance"}
+                else None
+            )
             settings[name] = st.column_config.NumberColumn(
                 heading, format=form, help=help_text, width="small"
             )

@@ -69,10 +69,12 @@ def trails(graph: Graph, row: Mapping[str, Any]) -> tuple[pd.DataFrame, str]:
     return _table(graph, found, name), starts
 
 
-def _at(graph: Graph, node: Node, edge: str, limit: int, side: str = "source") -> list[Edge]:
+def _at(
+    graph: Graph, node: Node, edge: str, limit: int, side: str = "source"
+) -> list[Edge]:
     if edge not in graph.manifest.edges or not graph.manifest.edges[edge].count:
         return []
-    return graph.edges_at(node[0], [node[1]], edge, side, limit)[0]
+    return graph.edges_at([node[1]], edge, side, limit)[0]
 
 
 def _onward(graph: Graph, so_far: list[Edge], element: Node) -> list[list[Edge]]:
@@ -92,7 +94,9 @@ def _ends(graph: Graph, so_far: list[Edge], gene: Node) -> list[list[Edge]]:
 
 
 def _table(graph: Graph, found: list[list[Edge]], name: str) -> pd.DataFrame:
-    nodes = {node for path in found for edge in path for node in (edge.source, edge.target)}
+    nodes = {
+        node for path in found for edge in path for node in (edge.source, edge.target)
+    }
     names = graph.describe(nodes)
     rows = []
     for path in found:
@@ -108,7 +112,9 @@ def _table(graph: Graph, found: list[list[Edge]], name: str) -> pd.DataFrame:
             words.append(f"{names[there]['label']} ({there[0]})")
             what = WEIGHTS.get(edge.type, ("", ""))[1]
             weight = "" if edge.weight is None else f" {abs(edge.weight):.3g}"
-            rests.append(f"{EDGE_TYPES[edge.type].relation.replace('_', ' ')}: {what}{weight}")
+            rests.append(
+                f"{EDGE_TYPES[edge.type].relation.replace('_', ' ')}: {what}{weight}"
+            )
             here = there
         rows.append({"path": " → ".join(words), "rests on": "; ".join(rests)})
     frame = pd.DataFrame(rows, columns=["path", "rests on"])

@@ -7,7 +7,16 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from dashboards.app import charts, exports, features, layers, links, navigation, picture, tables
+from dashboards.app import (
+    charts,
+    exports,
+    features,
+    layers,
+    links,
+    navigation,
+    picture,
+    tables,
+)
 from dashboards.app.context import Context, context
 from dashboards.app.engine import cursor
 from dashboards.app.filters import Filter
@@ -73,7 +82,9 @@ def _draw_head(gene: dict[str, Any]) -> None:
         if gene["contig"] else "not placed"
     )  # fmt: skip
     st.write(gene["description"] or "No description is registered.")
-    st.caption(f"{gene['biotype'] or 'gene'} · {place} · {gene['end'] - gene['start']:,} bp")
+    st.caption(
+        f"{gene['biotype'] or 'gene'} · {place} · {gene['end'] - gene['start']:,} bp"
+    )
 
 
 def _draw_model(found: Context, gene: dict[str, Any]) -> Region:
@@ -92,14 +103,16 @@ def _draw_model(found: Context, gene: dict[str, Any]) -> Region:
         n = scores.count(inside, known)
         wanted = ("chrom", "pos", "ref", "alt", "prior_score", "impact", "consequence")
         page = scores.page(
-            inside, known, columns=[c for c in wanted if c in scores.columns],
+            inside, known, columns=tuple(c for c in wanted if c in scores.columns),
             sort="prior_score" if "prior_score" in scores.columns else "", limit=_MOST_DRAWN,
         )  # fmt: skip
         variants = [
-            {**row, "allele": tables.allele_name(row)} for row in page.to_dict("records")
+            {**row, "allele": tables.allele_name(row)} for row in tables.records(page)
         ]
     picture.show_picture(
-        draw_gene(region, own, elements, variants), f"gene-{gene['gene_id']}", key="gene_model"
+        draw_gene(region, own, elements, variants),
+        f"gene-{gene['gene_id']}",
+        key="gene_model",
     )
     if n > len(variants):
         st.caption(f"The {len(variants):,} highest of {n:,} alleles are drawn.")
@@ -110,8 +123,8 @@ def _draw_model(found: Context, gene: dict[str, Any]) -> Region:
 def _show_transcripts(found: Context, gene_id: str) -> None:
     frame = layers.table(
         found.workspace,
-        "SELECT transcript_id AS transcript, biotype, start + 1 AS start, \"end\", strand, "
-        "is_canonical AS canonical, cds_length AS \"CDS, bp\", cds_valid AS \"CDS valid\", "
+        'SELECT transcript_id AS transcript, biotype, start + 1 AS start, "end", strand, '
+        'is_canonical AS canonical, cds_length AS "CDS, bp", cds_valid AS "CDS valid", '
         "cds_problem AS problem FROM transcripts WHERE gene_id = ? ORDER BY transcript_id",
         [gene_id],
     )
@@ -138,14 +151,16 @@ def _draw_variants(found: Context, gene: dict[str, Any], region: Region) -> None
     if not n:
         st.write(f"None; {region} may hold others.")
         return
-    columns = [name for name in COLUMNS[found.door] if name in scores.columns]
+    columns = tuple(name for name in COLUMNS[found.door] if name in scores.columns)
     frame = tables.with_percentile(scores, scores.page(
         inside, known, columns=columns, limit=_MOST_ROWS,
         sort="prior_score" if "prior_score" in scores.columns else "",
     ))  # fmt: skip
     if n > _MOST_ROWS:
-        st.caption(f"the {_MOST_ROWS} with the highest prior score; all are in Variants")
-    names = [tables.allele_name(row) for row in frame.to_dict("records")]
+        st.caption(
+            f"the {_MOST_ROWS} with the highest prior score; all are in Variants"
+        )
+    names = [tables.allele_name(row) for row in tables.records(frame)]
     event = st.dataframe(
         frame, hide_index=True, key="gene_variants", on_select="rerun", placeholder="",
         selection_mode="single-row", height=300,
@@ -191,7 +206,9 @@ def _draw_expression(found: Context, gene_id: str) -> None:
     st.caption(
         f"{len(held):,} samples of {chosen}; zeros of sparse matrices are not stored"
     )
-    exports.offer_table(held.reset_index(drop=True), f"{gene_id}-{chosen}", key="expression")
+    exports.offer_table(
+        held.reset_index(drop=True), f"{gene_id}-{chosen}", key="expression"
+    )
 
 
 def expression_chart(held: pd.DataFrame, by: str, unit: str) -> Any:  # noqa: ANN401
@@ -257,7 +274,7 @@ def _draw_regulation(found: Context, gene_id: str) -> None:
     with left:
         st.markdown("**Elements linked to it**")
         elements = _rows(
-            "SELECT c.identifier AS element, l.score AS share, l.distance_bp AS \"distance, bp\", "
+            'SELECT c.identifier AS element, l.score AS share, l.distance_bp AS "distance, bp", '
             "l.evidence FROM read_parquet(?) l JOIN read_parquet(?) c ON c.id = l.target "
             "WHERE l.source = ? ORDER BY l.score DESC LIMIT 200",
             [file("gene__linked_to__cre"), file("cre"), node[1]],
@@ -297,7 +314,9 @@ def _draw_regulation(found: Context, gene_id: str) -> None:
             st.write("None known.")
         else:
             _table(factors, f"{gene_id}-factors", "factors")
-            st.caption("Binding and motifs: in elements with at least 5 % of its regulation.")
+            st.caption(
+                "Binding and motifs: in elements with at least 5 % of its regulation."
+            )
     contacts = _rows(
         "WITH own AS (SELECT target AS bin FROM read_parquet(?) WHERE source = ?), "
         "pairs AS (SELECT k.source AS own_bin, k.target AS far, k.contact_oe, k.loop "

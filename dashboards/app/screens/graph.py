@@ -1,6 +1,7 @@
 """Graph: the neighbourhood of a node, and shortest paths between two."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -8,7 +9,7 @@ import streamlit as st
 
 from dashboards.app import exports, links, navigation
 from dashboards.app.context import context
-from dashboards.app.graph_view import LAYOUTS, graph_view
+from dashboards.app.graph_view import LAYOUTS, graph_view, save_button
 from dashboards.app.neighbourhood import (
     MOST_NODES,
     QUIET_EDGES,
@@ -23,7 +24,16 @@ from data_registry.errors import InputError
 from graph_builder.schema import EDGE_TYPES, NODE_TYPES
 from variant_effect.card import read_variant
 
-_KINDS: Final = ("variant", "gene", "cre", "tf", "pathway", "phenotype", "contact_bin", "text")
+_KINDS: Final = (
+    "variant",
+    "gene",
+    "cre",
+    "tf",
+    "pathway",
+    "phenotype",
+    "contact_bin",
+    "text",
+)
 _HEIGHT: Final = 560
 
 
@@ -59,6 +69,7 @@ def show() -> None:
         names, edges, centres, layout=layout, height=_HEIGHT,
         key=f"graph_{start}_{goal}_{hops}_{layout}_{hash(tuple(chosen))}",
     )  # fmt: skip
+    save_button(f"graph-{start[0]}-{names[start]['label']}"[:80])
     if clicked is not None and clicked != start:
         links.write(node=_written(clicked, names), to=None)
         st.rerun()
@@ -187,7 +198,8 @@ def _ask_goal(graph: Graph) -> Node | None:
     if goal is None:
         near = ", ".join(name for _, name in graph.search(kind, text, limit=6))
         raise InputError(
-            f"the graph holds no {kind} {text!r}" + (f"; near it: {near}" if near else "")
+            f"the graph holds no {kind} {text!r}"
+            + (f"; near it: {near}" if near else "")
         )
     return goal
 
@@ -196,7 +208,9 @@ def _say_paths(paths: Sequence[Sequence[Edge]]) -> None:
     if not paths:
         st.warning("No path of at most 4 edges of these types joins them.")
     else:
-        st.caption(f"{len(paths)} shortest paths of {len(paths[0])} edges (at most 10 shown)")
+        st.caption(
+            f"{len(paths)} shortest paths of {len(paths[0])} edges (at most 10 shown)"
+        )
 
 
 def _draw_legend(kinds: set[str]) -> None:
@@ -229,10 +243,9 @@ def _draw_tables(
     exports.offer_files(
         stem,
         {
-            f"{what}.{form}": (lambda t=table, f=form: exports.table_bytes(t, f))
+            f"{what}.{form}": partial(exports.table_bytes, table, form)
             for what, table in (("edges", frame), ("nodes", nodes))
             for form in ("csv", "tsv", "parquet")
         },
         key="graph_tables",
-        note="picture data: the button in the drawing",
     )

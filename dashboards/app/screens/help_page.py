@@ -1,6 +1,6 @@
 """Help: worked examples, what the scores mean and do not, and a glossary."""
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.app import exports, navigation
 from dashboards.app.context import context
 from dashboards.app.filters import Filter
-from dashboards.app.tables import allele_name
+from dashboards.app.tables import allele_name, records
 from dashboards.app.words import CONSEQUENCES, GLOSSARY, IMPACTS, label
 
 _MEANS: Final = """
@@ -71,7 +71,11 @@ def _draw_examples() -> None:
         "The demo organism is **simulated** (`cisgraph demo`): three chromosomes, 258 genes, "
         "planted alleles whose effects are known. The steps below open on the workspace "
         "that is shown now"
-        + ("." if is_demo else f" ({found.name}); on the demo organism they give what it says.")
+        + (
+            "."
+            if is_demo
+            else f" ({found.name}); on the demo organism they give what it says."
+        )
     )
     scores = found.scores()
     if scores is None:
@@ -79,26 +83,33 @@ def _draw_examples() -> None:
         navigation.link("score", "Score a file")
         return
     known = scores.known(Filter())
-    shown = [c for c in ("chrom", "pos", "ref", "alt", "gene") if c in scores.columns]
+    shown = tuple(
+        c for c in ("chrom", "pos", "ref", "alt", "gene") if c in scores.columns
+    )
     sort = "prior_score" if "prior_score" in scores.columns else ""
-    top = scores.page(Filter(), known, columns=shown, sort=sort, limit=1).to_dict("records")
-    motif = []
+    top = records(scores.page(Filter(), known, columns=shown, sort=sort, limit=1))
+    motif: list[dict[str, Any]] = []
     if {"motif_change", "cre_n"} <= scores.columns.keys():
         wanted = Filter(element="enhancer")
-        motif = scores.page(
-            wanted, scores.known(wanted), columns=shown, sort=sort, limit=1
-        ).to_dict("records")  # fmt: skip
+        motif = records(
+            scores.page(wanted, scores.known(wanted), columns=shown, sort=sort, limit=1)
+        )
     st.markdown("**1. Which alleles are most likely to matter?** Sorted by prior score; the "
                 "top of the demo are frameshifts and early stops.")  # fmt: skip
     navigation.link("variants", "All alleles, highest first")
     st.markdown("**2. Only what changes a protein, and is common somewhere**: HIGH and "
                 "MODERATE impact, MAF of at least 0.05.")  # fmt: skip
     navigation.link(
-        "variants", "Common protein changes", impact=["HIGH", "MODERATE"], maf_from="0.05"
+        "variants",
+        "Common protein changes",
+        impact=["HIGH", "MODERATE"],
+        maf_from="0.05",
     )
     if top:
         name = allele_name(top[0])
-        st.markdown("**3. Why is this one on top?** Its card says it statement by statement.")
+        st.markdown(
+            "**3. Why is this one on top?** Its card says it statement by statement."
+        )
         navigation.link("variant", f"Card of {name[:50]}", variant=name)
     if motif:
         name = allele_name(motif[0])

@@ -130,7 +130,7 @@ def _show_variants(found: Context, scores: Scores, region: Region) -> None:
     inside = Filter(status="any", region=_written(region))
     known = scores.known(inside)
     n = scores.count(inside, known)
-    columns = [name for name in COLUMNS[found.door] if name in scores.columns]
+    columns = tuple(name for name in COLUMNS[found.door] if name in scores.columns)
     by_score = "prior_score" in scores.columns
     frame = scores.page(
         inside, known, columns=columns, limit=_MOST_ROWS,
@@ -139,12 +139,16 @@ def _show_variants(found: Context, scores: Scores, region: Region) -> None:
     if n > _MOST_ROWS:
         frame = frame.sort_values("pos", kind="stable", ignore_index=True)
     frame = tables.with_percentile(scores, frame)
-    names = [tables.allele_name(row) for row in frame.to_dict("records")]
+    names = [tables.allele_name(row) for row in tables.records(frame)]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{n:,} alleles here", width="content")
         if n > _MOST_ROWS:
-            st.caption(f"the {_MOST_ROWS} with the highest prior score", width="content")
-        navigation.link("variants", "All of them, with filters", region=_written(region))
+            st.caption(
+                f"the {_MOST_ROWS} with the highest prior score", width="content"
+            )
+        navigation.link(
+            "variants", "All of them, with filters", region=_written(region)
+        )
     if not n:
         st.write("No allele of this result lies here.")
         return
@@ -161,7 +165,9 @@ def _show_variants(found: Context, scores: Scores, region: Region) -> None:
         column_config=tables.column_settings(scores, list(frame.columns)),
         placeholder="", alt="Variants of the region",
     )  # fmt: skip
-    st.caption("Choose a row and the browser marks it; click a variant there and it is chosen here.")
+    st.caption(
+        "Choose a row and the browser marks it; click a variant there and it is chosen here."
+    )
     exports.offer_files(
         f"{found.name}-{region.contig}-{region.start + 1}-{region.end}",
         {
@@ -199,11 +205,19 @@ def _show_chosen(scores: Scores, chosen: str) -> None:
                 width="content",
             )
         navigation.link("variant", "Open its card", variant=chosen)
-        navigation.link("graph", "Its neighbours", variant=chosen, node=f"variant:{chosen}")
+        navigation.link(
+            "graph", "Its neighbours", variant=chosen, node=f"variant:{chosen}"
+        )
 
 
-def _as_bed(frame: pd.DataFrame, names: list[str]) -> list[tuple[str, int, int, str, int, str]]:
-    scores = frame["prior_score"].fillna(0.0) if "prior_score" in frame else [0.0] * len(frame)
+def _as_bed(
+    frame: pd.DataFrame, names: list[str]
+) -> list[tuple[str, int, int, str, int, str]]:
+    scores = (
+        frame["prior_score"].fillna(0.0)
+        if "prior_score" in frame
+        else [0.0] * len(frame)
+    )
     return [
         (chrom, pos - 1, pos - 1 + max(len(ref), 1), name, round(score * 1000), ".")
         for chrom, pos, ref, name, score in zip(

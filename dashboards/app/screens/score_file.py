@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import streamlit as st
@@ -21,6 +21,10 @@ from variant_effect.vcf import VcfReader
 
 _BLOCK: Final = 1 << 20
 _SHOWN: Final = 20
+_COLOURS: Final[dict[jobs.State, Literal["green", "red", "gray", "blue", "orange"]]] = {
+    "finished": "green", "failed": "red", "cancelled": "gray", "running": "blue",
+    "queued": "orange",
+}  # fmt: skip
 
 
 def show() -> None:
@@ -68,7 +72,9 @@ def _ask(found: Context) -> None:
         try:
             job = _submit(found, uploaded, path.strip(), regions)
         except PlatformError as error:
-            st.error(str(error), title="This file cannot be scored", icon=":material/error:")
+            st.error(
+                str(error), title="This file cannot be scored", icon=":material/error:"
+            )
             return
         links.write(job=job.id)
         st.rerun()
@@ -110,7 +116,9 @@ def keep_upload(workspace: Path, uploaded: Any, name: str) -> Path:  # noqa: ANN
         digest.update(block)
         size += len(block)
     if not size:
-        raise MalformedFileError(name, "the file is empty", remedy="Choose another file")
+        raise MalformedFileError(
+            name, "the file is empty", remedy="Choose another file"
+        )
     target = workspace / "uploads" / digest.hexdigest()
     if not target.is_file():
         uploaded.seek(0)
@@ -202,10 +210,14 @@ def _show_result(found: Context, job: jobs.Job) -> None:
     if job.started_at and job.ended_at:
         st.caption(f"finished in {duration(job.ended_at - job.started_at)}")
     picture.show_picture(
-        accounting.accounting_picture(job.accounting), f"accounting-{job.id}", key="account"
+        accounting.accounting_picture(job.accounting),
+        f"accounting-{job.id}",
+        key="account",
     )
     exports.offer_table(
-        accounting.accounting_table(job.accounting), f"accounting-{job.id}", key="account"
+        accounting.accounting_table(job.accounting),
+        f"accounting-{job.id}",
+        key="account",
     )
     for sentence in job.missing_layers:
         st.caption(f"Not known here: {sentence}")
@@ -214,7 +226,7 @@ def _show_result(found: Context, job: jobs.Job) -> None:
         raise InputError(f"job {job.id} made no Parquet file")
     result = Result(job_result_name(job), job.folder / parquet[0].name)
     scores = open_scores(result)
-    columns = [name for name in COLUMNS[found.door] if name in scores.columns]
+    columns = tuple(name for name in COLUMNS[found.door] if name in scores.columns)
     everything = Filter()
     frame = tables.with_percentile(scores, scores.page(
         everything, scores.known(everything), columns=columns, sort="prior_score",
@@ -229,7 +241,10 @@ def _show_result(found: Context, job: jobs.Job) -> None:
     base = f"/data/{quote(found.name, safe='')}/variants"
     query = links.as_query({"scores": result.name, "status": "any"})
     exports.links(
-        {form.upper(): f"{base}.{form}?{query}" for form in ("tsv", "csv", "parquet", "bed")}
+        {
+            form.upper(): f"{base}.{form}?{query}"
+            for form in ("tsv", "csv", "parquet", "bed")
+        }
     )
 
 
@@ -243,17 +258,12 @@ def _list_jobs(found: Context) -> None:
     st.subheader("Jobs of this workspace")
     for job in held[:30]:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(
-                job.state,
-                color={
-                    "finished": "green", "failed": "red", "cancelled": "gray",
-                    "running": "blue", "queued": "orange",
-                }[job.state],
-            )  # fmt: skip
+            st.badge(job.state, color=_COLOURS[job.state])
             navigation.link("score", job.request.name, job=job.id)
             counts = job.accounting
             said = (
                 f"{counts['scored']:,} of {counts['input_alleles']:,} alleles scored"
-                if counts.get("input_alleles") else job.problem[:120] or job.stage
+                if counts.get("input_alleles")
+                else job.problem[:120] or job.stage
             )
             st.caption(f"{job.id} · {said}", width="content")

@@ -9,7 +9,16 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from dashboards.app import charts, exports, haplotypes, layers, links, navigation, picture
+from dashboards.app import (
+    charts,
+    exports,
+    haplotypes,
+    layers,
+    links,
+    navigation,
+    picture,
+    tables,
+)
 from dashboards.app.context import Context, context
 from dashboards.app.filters import Filter
 from dashboards.app.neighbourhood import Graph
@@ -55,7 +64,9 @@ def show() -> None:
         if asked:
             chrom, pos, _, _ = read_variant(asked)
             navigation.link(
-                "region", "Its place", region=f"{chrom}:{max(pos - 2000, 1)}-{pos + 2000}"
+                "region",
+                "Its place",
+                region=f"{chrom}:{max(pos - 2000, 1)}-{pos + 2000}",
             )
             navigation.link("graph", "Its neighbours", node=f"variant:{asked}")
             with st.container(key="noprint_print", width="content"):
@@ -65,12 +76,12 @@ def show() -> None:
         return
     scores = found.scores()
     row = _row(found, scores, asked)
-    _draw_head(found, scores, asked, row)
+    _draw_head(scores, row)
     drawing = _draw_sequence(found, asked, row)
     if row is not None:
         left, right = st.columns(2)
         with left:
-            _draw_context(found, scores, row)
+            _draw_context(scores, row)
         with right:
             _draw_groups(row)
         _draw_paths(found, row)
@@ -98,11 +109,17 @@ def _suggest(found: Context) -> None:
     st.write("Write a variant above, or take one of these, the highest of this result:")
     scores = found.need_scores()
     sort = "prior_score" if "prior_score" in scores.columns else ""
-    columns = [c for c in ("chrom", "pos", "ref", "alt", "consequence") if c in scores.columns]
-    top = scores.page(Filter(), scores.known(Filter()), columns=columns, sort=sort, limit=8)
-    for row in top.to_dict("records"):
-        name = f"{row['chrom']}:{row['pos']}:{row['ref']}:{row['alt']}"
-        navigation.link("variant", f"{name[:60]}  {row.get('consequence') or ''}", variant=name)
+    columns = tuple(
+        c for c in ("chrom", "pos", "ref", "alt", "consequence") if c in scores.columns
+    )
+    top = scores.page(
+        Filter(), scores.known(Filter()), columns=columns, sort=sort, limit=8
+    )
+    for row in tables.records(top):
+        name = tables.allele_name(row)
+        navigation.link(
+            "variant", f"{name[:60]}  {row.get('consequence') or ''}", variant=name
+        )
 
 
 def summary(row: dict[str, Any], percentile: float | None) -> str:
@@ -111,7 +128,9 @@ def summary(row: dict[str, Any], percentile: float | None) -> str:
     gene = row.get("symbol") or row.get("gene")
     parts = [f"This allele {_does(row)}" + (f" ({what})" if what else "") + "."]
     if gene and row.get("impact") in {"HIGH", "MODERATE", "LOW"}:
-        parts[0] = f"In {gene}: {row['consequence']}" + (f", {what}" if what else "") + "."
+        parts[0] = (
+            f"In {gene}: {row['consequence']}" + (f", {what}" if what else "") + "."
+        )
     if row.get("motif_tf") and row.get("motif_change") in {"gain", "loss"}:
         verb = "makes" if row["motif_change"] == "gain" else "breaks"
         where = " inside a regulatory element" if row.get("cre_n") else ""
@@ -129,19 +148,21 @@ def summary(row: dict[str, Any], percentile: float | None) -> str:
 def _does(row: dict[str, Any]) -> str:
     term = row.get("consequence") or "has no consequence on gene models"
     near = row.get("symbol") or row.get("gene")
-    distance = f", {row['distance']:,} bp from {near}" if row.get("distance") and near else ""
+    distance = (
+        f", {row['distance']:,} bp from {near}" if row.get("distance") and near else ""
+    )
     return f"is called {term}{distance}"
 
 
-def _draw_head(
-    found: Context, scores: Scores | None, asked: str, row: dict[str, Any] | None
-) -> None:
+def _draw_head(scores: Scores | None, row: dict[str, Any] | None) -> None:
     if row is None:
         st.info(
             "This allele is not in the result chosen at the left"
             if scores else "Nothing has been scored in this workspace yet"
         )  # fmt: skip
-        st.caption("What the workspace says of it is worked out below, for this allele alone.")
+        st.caption(
+            "What the workspace says of it is worked out below, for this allele alone."
+        )
         return
     if row["status"] != "scored":
         st.warning(
@@ -183,7 +204,9 @@ def _draw_sequence(
     st.subheader("Sequence")
     read = genome.fetch(contig, pos - 1, pos - 1 + len(ref))
     if read != ref.upper():
-        st.warning(f"The genome reads {read[:40]} here, not {ref[:40]}: check the assembly.")
+        st.warning(
+            f"The genome reads {read[:40]} here, not {ref[:40]}: check the assembly."
+        )
         return None
     drawing, sites = haplotypes.draw(held, found.workspace, row)
     picture.show_picture(drawing, _stem(asked), key="sequence_picture")
@@ -198,7 +221,7 @@ def _draw_sequence(
     return drawing
 
 
-def _draw_context(found: Context, scores: Scores | None, row: dict[str, Any]) -> None:
+def _draw_context(scores: Scores | None, row: dict[str, Any]) -> None:
     if scores is None or row.get("prior_score") is None:
         return
     st.subheader("The score in its context")
@@ -228,7 +251,9 @@ def group_table(counts: str | None) -> pd.DataFrame:
         }
         for name, ac, an in _GROUP.findall(counts or "")
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["group", "ALT copies", "alleles called", "ALT frequency"])
+    return pd.DataFrame(
+        rows, columns=["group", "ALT copies", "alleles called", "ALT frequency"]
+    )
 
 
 def _draw_groups(row: dict[str, Any]) -> None:
@@ -319,7 +344,10 @@ def card_page(card: Card, drawing: str | None) -> str:
 
 def _offer(found: Context, asked: str, card: Card, drawing: str | None) -> None:
     evidence = pd.DataFrame(
-        [{"section": s.section, "text": s.text, "source": s.source} for s in card.statements]
+        [
+            {"section": s.section, "text": s.text, "source": s.source}
+            for s in card.statements
+        ]
     )
     chrom, pos, ref, alt = read_variant(asked)
     contig = _own_contig(found.workspace, chrom) or chrom

@@ -1,6 +1,5 @@
 """Variants: filter, sort and page millions of scored alleles where they lie."""
 
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,14 +16,12 @@ from dashboards.app.filters import (
     read_filter,
     write_filter,
 )
-from dashboards.app.offer import Result
-from dashboards.app.scores import Comparison, Histogram, Scores, open_scores
+from dashboards.app.scores import Scores
 from dashboards.app.screens.region import COLUMNS
 from dashboards.app.words import CONSEQUENCES, IMPACTS, label
 from variant_effect.alleles import STATUS_MEANINGS
 
 _PAGE: Final = 50
-_HELD: Final = 512
 _FIELDS: Final = tuple(Filter.__dataclass_fields__)
 _CHOICES: Final = ("Distribution", "Compare two scores", "Consequences")
 
@@ -41,7 +38,7 @@ def show() -> None:
         picked = notebook.lists(found.name).get(chosen.picked, ())
         known = scores.known(chosen, picked)
         _draw_table(found, scores, chosen, known)
-        _draw_plots(found, scores, chosen, known)
+        _draw_plots(scores, chosen, known)
 
 
 # -- the form ------------------------------------------------------------------------
@@ -191,55 +188,28 @@ def _use(address: dict[str, list[str]]) -> None:
 # -- the table -----------------------------------------------------------------------
 
 
-@lru_cache(maxsize=_HELD)
-def _page(
-    path: Result, stamp: object, chosen: Filter, known: Known, columns: tuple[str, ...],  # noqa: ARG001
-    sort: str, ascending: bool, offset: int,  # noqa: FBT001
-) -> pd.DataFrame:  # fmt: skip
-    return open_scores(path).page(
-        chosen, known, columns=columns, sort=sort, ascending=ascending, offset=offset,
-        limit=_PAGE,
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=_HELD)
-def _count(path: Result, stamp: object, chosen: Filter, known: Known) -> int:  # noqa: ARG001
-    return open_scores(path).count(chosen, known)
-
-
-@lru_cache(maxsize=_HELD)
-def _histogram(
-    path: Result, stamp: object, column: str, chosen: Filter, known: Known  # noqa: ARG001
-) -> Histogram:
-    return open_scores(path).histogram(column, chosen, known)
-
-
-@lru_cache(maxsize=_HELD)
-def _compared(
-    path: Result, stamp: object, x: str, y: str, chosen: Filter, known: Known  # noqa: ARG001
-) -> Comparison:
-    return open_scores(path).compare(x, y, chosen, known)
-
-
 def _draw_table(found: Context, scores: Scores, chosen: Filter, known: Known) -> None:
-    result = found.result
-    if result is None:
-        return
-    n = _count(result, result.stamp, chosen, known)
+    n = scores.count(chosen, known)
     total = int(scores.accounting["input_alleles"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(f"### {n:,}", width="content")
-        st.caption(f"of {total:,} alleles in {result.name}", width="content")
+        st.caption(
+            f"of {total:,} alleles in {found.result.name if found.result else ''}",
+            width="content",
+        )
     usual = [name for name in COLUMNS[found.door] if name in scores.columns]
-    asked = [name for name in links.read_all().get("column", []) if name in scores.columns]
+    asked = [
+        name for name in links.read_all().get("column", []) if name in scores.columns
+    ]
     columns = tuple(dict.fromkeys(("chrom", "pos", "ref", "alt", *(asked or usual))))
-    sort, ascending = _draw_order(scores, list(columns), asked or usual)
+    sort, ascending = _draw_order(scores, asked or usual)
     at = _draw_pages(n)
-    shown = _page(
-        result, result.stamp, chosen, known, columns, sort, ascending, at * _PAGE
-    )
+    shown = scores.page(
+        chosen, known, columns=columns, sort=sort, ascending=ascending,
+        offset=at * _PAGE, limit=_PAGE,
+    )  # fmt: skip
     frame = tables.with_percentile(scores, shown)
-    names = [tables.allele_name(row) for row in frame.to_dict("records")]
+    names = [tables.allele_name(row) for row in tables.records(frame)]
     event = st.dataframe(
         frame, hide_index=True, key=f"variants_{hash((chosen, sort, ascending, at))}",
         on_select="rerun", selection_mode="multi-row", height=460, placeholder="",
@@ -251,9 +221,7 @@ def _draw_table(found: Context, scores: Scores, chosen: Filter, known: Known) ->
     _draw_exports(found, chosen, columns, sort, ascending=ascending)
 
 
-def _draw_order(
-    scores: Scores, columns: list[str], listed: list[str]
-) -> tuple[str, bool]:
+def _draw_order(scores: Scores, listed: list[str]) -> tuple[str, bool]:
     by = ["", *scores.score_columns]
     usual = "prior_score" if "prior_score" in by else ""
     sort = links.read("sort", usual)
@@ -292,10 +260,13 @@ def _draw_pages(n: int) -> int:
     if n_pages > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.pagination(
-                n_pages, key=links.seed("f_page", at), on_change=links.writes("page", "f_page")
+                n_pages,
+                key=links.seed("f_page", at),
+                on_change=links.writes("page", "f_page"),
             )
             st.caption(
-                f"rows {(at - 1) * _PAGE + 1:,} to {min(at * _PAGE, n):,}", width="content"
+                f"rows {(at - 1) * _PAGE + 1:,} to {min(at * _PAGE, n):,}",
+                width="content",
             )
     return at - 1
 
@@ -322,7 +293,7 @@ def _draw_selection(
         held = notebook.lists(found.name).get(name.strip(), ())
         alleles = tuple(
             (str(r["chrom"]), int(r["pos"]), str(r["ref"]), str(r["alt"]))
-            for r in frame.iloc[rows].to_dict("records")
+            for r in tables.records(frame.iloc[rows])
         )
         st.button(
             "Put on the list", key="put_on_list", disabled=not name.strip(),
@@ -338,7 +309,12 @@ def _draw_selection(
 
 
 def _draw_exports(
-    found: Context, chosen: Filter, columns: tuple[str, ...], sort: str, *, ascending: bool
+    found: Context,
+    chosen: Filter,
+    columns: tuple[str, ...],
+    sort: str,
+    *,
+    ascending: bool,
 ) -> None:
     address: dict[str, Any] = {
         **write_filter(chosen), "sort": sort, "order": "up" if ascending else "",
@@ -361,10 +337,7 @@ def _draw_exports(
 # -- plots ---------------------------------------------------------------------------
 
 
-def _draw_plots(found: Context, scores: Scores, chosen: Filter, known: Known) -> None:
-    result = found.result
-    if result is None:
-        return
+def _draw_plots(scores: Scores, chosen: Filter, known: Known) -> None:
     plot = links.read("plot", _CHOICES[0])
     plot = plot if plot in _CHOICES else _CHOICES[0]
     st.segmented_control(
@@ -375,35 +348,34 @@ def _draw_plots(found: Context, scores: Scores, chosen: Filter, known: Known) ->
         column = chosen.score if chosen.score in scores.columns else "prior_score"
         if column not in scores.columns:
             return
-        held = _histogram(result, result.stamp, column, chosen, known)
+        held = scores.histogram(column, chosen, known)
         if not held.everything.sum():
             st.write(f"No scored allele has a value of {label(column)}.")
             return
-        st.altair_chart(charts.distribution(held, column), alt=f"Distribution of {column}")
+        st.altair_chart(
+            charts.distribution(held, column), alt=f"Distribution of {column}"
+        )
         st.caption("green: alleles that pass; grey: all scored alleles")
-        exports.offer_table(charts.histogram_table(held), f"{column}-distribution", key="hist")
+        exports.offer_table(
+            charts.histogram_table(held), f"{column}-distribution", key="hist"
+        )
     elif plot == _CHOICES[1]:
-        _draw_comparison(result, scores, chosen, known)
+        _draw_comparison(scores, chosen, known)
     elif "consequence" in scores.columns:
-        counted = _by_consequence(result, result.stamp, chosen, known)
+        counted = pd.DataFrame(
+            scores.counts("consequence", chosen, known).items(),
+            columns=["consequence", "alleles"],
+        ).head(30)
         st.altair_chart(charts.counts(counted, "consequence", "alleles"),
                         alt="Alleles by consequence")  # fmt: skip
         exports.offer_table(counted, "consequences", key="consequences")
 
 
-@lru_cache(maxsize=_HELD)
-def _by_consequence(
-    path: Result, stamp: object, chosen: Filter, known: Known  # noqa: ARG001
-) -> pd.DataFrame:
-    counted = open_scores(path).counts("consequence", chosen, known)
-    return pd.DataFrame(counted.items(), columns=["consequence", "alleles"]).head(30)
-
-
-def _draw_comparison(
-    result: Result, scores: Scores, chosen: Filter, known: Known
-) -> None:
+def _draw_comparison(scores: Scores, chosen: Filter, known: Known) -> None:
     columns = scores.score_columns
-    usual = [c for c in ("prior_score", "markov_percentile") if c in columns] or columns[:2]
+    usual = [
+        c for c in ("prior_score", "markov_percentile") if c in columns
+    ] or columns[:2]
     x, y = links.read("x", usual[0]), links.read("y", usual[-1])
     x, y = (c if c in columns else columns[0] for c in (x, y))
     with st.container(horizontal=True):
@@ -415,7 +387,7 @@ def _draw_comparison(
     if x == y:
         st.caption("Choose two different scores.")
         return
-    held = _compared(result, result.stamp, x, y, chosen, known)
+    held = scores.compare(x, y, chosen, known)
     if not held.n:
         st.write("No allele that passes has both scores.")
         return

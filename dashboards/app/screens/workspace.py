@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.app import exports, layers, links, navigation
+from dashboards.app import exports, layers, navigation
 from dashboards.app.context import Context, context
 from dashboards.jobs import list_jobs
 from data_registry.errors import WorkspaceError
@@ -18,13 +18,29 @@ from graph_builder.schema import EDGE_TYPES, NODE_TYPES
 
 _STARTS = {
     navigation.GENETICIST: (
-        ("region", "Look at a place", "genes, elements, tracks and variants side by side"),
-        ("variants", "Filter all variants", "by consequence, element, motif, score, group"),
+        (
+            "region",
+            "Look at a place",
+            "genes, elements, tracks and variants side by side",
+        ),
+        (
+            "variants",
+            "Filter all variants",
+            "by consequence, element, motif, score, group",
+        ),
         ("graph", "Follow the links", "from a variant to elements, genes and pathways"),
     ),
     navigation.BREEDER: (
-        ("score", "Score your lines", "give a VCF; every allele gets a score or a reason"),
-        ("variants", "Find what matters", "high scores, and how common they are by group"),
+        (
+            "score",
+            "Score your lines",
+            "give a VCF; every allele gets a score or a reason",
+        ),
+        (
+            "variants",
+            "Find what matters",
+            "high scores, and how common they are by group",
+        ),
         ("gene", "Look up a gene", "what varies in it, and what is known of it"),
     ),
 }
