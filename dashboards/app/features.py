@@ -69,12 +69,8 @@ def tracks(workspace: Path, result: Result | None) -> list[Track]:
     found = list(_registry_tracks(layers.stamp(workspace)))
     if result is not None:
         scores = open_scores(result)
-        bases = max(_bases(layers.stamp(workspace)), 1)
-        # igv.js asks for three times what is in view: that many alleles can be drawn.
-        window = int(
-            min(layers.MOST_FEATURES * bases / max(scores.n_rows, 1) / 3, 5_000_000)
-        )
-        shared = {"visibilityWindow": window}
+        # Beyond what can be drawn, the highest scores are, and the others counted.
+        shared = {"visibilityWindow": 2_000_000}
         found.insert(1, Track(
             "variants", "Variants (colour: impact)", "annotation", shown=True,
             options={**shared, "displayMode": "SQUISHED", "height": 60, "maxRows": 60},
@@ -93,14 +89,6 @@ def tracks(workspace: Path, result: Result | None) -> list[Track]:
              "visibilityWindow": 3_000_000, "thickness": 1},
         ))  # fmt: skip
     return found
-
-
-@lru_cache(maxsize=32)
-def _bases(stamp: tuple[str, int, int]) -> int:
-    (row,) = layers.ask(
-        Path(stamp[0]), "SELECT coalesce(sum(length), 0)::BIGINT AS n FROM contigs"
-    )
-    return int(row["n"])
 
 
 @lru_cache(maxsize=32)

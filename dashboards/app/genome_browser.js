@@ -32,7 +32,7 @@ function reader(state, id) {
       const found = await answer.json();
       if (!answer.ok) { state.tell(id, found.error); return []; }
       state.tell(id, found.left_out
-        ? `${found.left_out.toLocaleString("en")} weaker features of this stretch are not drawn: zoom in`
+        ? `${found.left_out.toLocaleString("en")} weaker ones here and beside are not drawn; zoom in to see them`
         : "");
       return found.features;
     },

@@ -19,7 +19,7 @@ _HTML: Final = """
 
 _CSS: Final = """
 .holder { width: 100%; }
-.browser { min-height: 320px; background: #fff; border-radius: 6px; overflow: hidden; }
+.browser { min-height: 320px; background: #fff; color: #222; color-scheme: light; border-radius: 6px; overflow: hidden; }
 .dark .browser { filter: invert(0.89) hue-rotate(180deg); }
 .note { font-size: 0.8rem; opacity: 0.7; min-height: 1.2em; padding-top: 2px;
   font-family: var(--st-font); color: var(--st-text-color); }

@@ -15,7 +15,7 @@ LAYOUTS: Final = {
     "fcose": "by links", "concentric": "in rings", "breadthfirst": "as a tree",
 }  # fmt: skip
 _MOST_NAME: Final = 26
-_MOST_LABELLED: Final = 60
+_MOST_LABELLED: Final = 30
 
 _save = st.components.v2.component(
     "cisgraph_save_drawing",
@@ -114,7 +114,7 @@ def graph_view(
                 "data": {
                     "id": f"e{i}", "label": EDGE_TYPES[e.type].relation.replace("_", " "),
                     "source": node_key(e.source), "target": node_key(e.target),
-                    "thickness": 1.0 + 4.0 * _share(e, spans),
+                    "thickness": 0.8 + 2.6 * _share(e, spans),
                     "directed": not EDGE_TYPES[e.type].symmetric,
                     "type": e.type.replace("__", " – "),
                     **({} if e.weight is None else {

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from dashboards.app import layers
 from dashboards.app.picture import svg, text
-from dashboards.pictures import BASES, COLOURS, letter_heights
+from dashboards.pictures import BASES, letter_heights
 from data_registry.genome import Genome
 from graph_builder.motif_scan import MotifSet, count_bases
+
+COLOURS: Final = {"A": "#2e9e5b", "C": "#4a86c5", "G": "#d99a1e", "T": "#d64550"}
+"""The usual hues of bases, in a lightness that can be read on white and on black."""
 
 _FLANK_BP: Final = 22
 _MOST_ALLELE_BP: Final = 40

@@ -74,10 +74,14 @@ def settings() -> dict[str, Any]:
 PAGE_STYLE: Final = """
 <style>
 .block-container, [data-testid="stMainBlockContainer"] {
-  padding-top: 2.6rem; padding-bottom: 3rem; max-width: 1500px;
+  padding-top: 1.6rem; padding-bottom: 3rem; max-width: 1500px;
 }
-[data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
+[data-testid="stSidebarHeader"] { height: 2.2rem; padding-bottom: 0; margin-bottom: 0; }
+[data-testid="stSidebarUserContent"] { padding-top: 0; }
 .cg-source { color: color-mix(in srgb, currentColor 62%, transparent); font-size: .82rem; }
+.cg-evidence { display: grid; grid-template-columns: minmax(7rem, 11rem) 1fr;
+  gap: .35rem 1rem; }
+.cg-section { font-weight: 600; }
 .cg-seq { font-family: "Source Code Pro", ui-monospace, monospace; overflow-x: auto; }
 .cg-planned { color: color-mix(in srgb, currentColor 55%, transparent); font-size: .8rem; }
 a.cg-export {

@@ -1,5 +1,7 @@
 """Region: the genome browser, and the variants of the region under it."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -47,7 +49,10 @@ def show() -> None:
         st.info("Nothing has been scored here yet: the tracks above are all there is.")
     else:
         _show_variants(found, scores, region)
-    _offer_sequence(found, region)
+    if scores is None:
+        exports.offer_files(
+            _stem(found, region), _sequence(found, region), key="region"
+        )
 
 
 def _moved(locus: str) -> None:
@@ -169,12 +174,13 @@ def _show_variants(found: Context, scores: Scores, region: Region) -> None:
         "Choose a row and the browser marks it; click a variant there and it is chosen here."
     )
     exports.offer_files(
-        f"{found.name}-{region.contig}-{region.start + 1}-{region.end}",
+        _stem(found, region),
         {
             "csv": lambda: exports.table_bytes(frame, "csv"),
             "tsv": lambda: exports.table_bytes(frame, "tsv"),
             "parquet": lambda: exports.table_bytes(frame, "parquet"),
             "bed": lambda: exports.bed_bytes(_as_bed(frame, names)),
+            **_sequence(found, region),
         },
         key="region",
         note="picture: the save button of the browser",
@@ -230,18 +236,17 @@ def _written(region: Region) -> str:
     return f"{region.contig}:{one_based_from_start(region.start)}-{region.end}"
 
 
-def _offer_sequence(found: Context, region: Region) -> None:
+def _stem(found: Context, region: Region) -> str:
+    return f"{found.name}-{region.contig}-{region.start + 1}-{region.end}"
+
+
+def _sequence(found: Context, region: Region) -> dict[str, Callable[[], bytes]]:
     end = region.end or region.start
     if end - region.start > _MOST_FASTA_BP:
-        st.caption(f"The sequence can be saved for up to {_MOST_FASTA_BP:,} bp.")
-        return
+        return {}
 
     def fasta() -> bytes:
         bases = layers.genome(found.workspace).fetch(region.contig, region.start, end)
         return exports.fasta_bytes({_written(region): bases})
 
-    exports.offer_files(
-        f"{found.name}-{region.contig}-{region.start + 1}-{end}",
-        {"sequence.fasta": fasta},
-        key="sequence",
-    )
+    return {"fasta": fasta}

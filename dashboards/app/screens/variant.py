@@ -309,15 +309,16 @@ def _draw_evidence(found: Context, asked: str) -> Card:
     section = ""
     lines: list[str] = []
     for statement in card.statements:
-        if statement.section != section:
-            section = statement.section
-            lines.append(f"<h4 style='margin:0.9rem 0 0.2rem'>{escape(section)}</h4>")
+        # A section is named once, beside its first statement.
+        name = "" if statement.section == section else statement.section
+        section = statement.section
         style = " class='cg-seq'" if section == "sequence" else ""
         lines.append(
+            f"<div class='cg-section'>{escape(name)}</div><div>"
             f"<div{style}>{escape(statement.text)}</div>"
-            f"<div class='cg-source'>{escape(statement.source)}</div>"
+            f"<div class='cg-source'>{escape(statement.source)}</div></div>"
         )
-    st.html(f"<div>{''.join(lines)}</div>")
+    st.html(f"<div class='cg-evidence'>{''.join(lines)}</div>")
     return card
 
 

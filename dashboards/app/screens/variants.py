@@ -59,7 +59,7 @@ def _draw_filters(found: Context, scores: Scores, chosen: Filter) -> None:
     _draw_saved(found, chosen)
     impacts = list(IMPACTS)
     st.pills(
-        "Impact", impacts, selection_mode="multi", on_change=_changed("impact"),
+        "Impact", impacts, selection_mode="multi", on_change=_changed("impact"), wrap=True,
         key=links.seed("f_impact", [i for i in chosen.impact if i in impacts]),
         help="  \n".join(f"**{name}**: {words}" for name, words in IMPACTS.items()),
     )  # fmt: skip
