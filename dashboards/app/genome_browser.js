@@ -154,7 +154,11 @@ export default function (component) {
     .catch((error) => { note.textContent = `The genome browser stopped: ${error.message || error}`; });
   return () => {
     clearTimeout(state.timer);
-    if (state.browser && window.igv) window.igv.removeBrowser(state.browser);
+    if (state.browser && window.igv) {
+      // igv.js 3.1 keeps watching its columns after they are gone, and fails then.
+      state.browser.roiManager?.observer?.disconnect();
+      window.igv.removeBrowser(state.browser);
+    }
     held.delete(parentElement);
   };
 }

@@ -44,6 +44,9 @@ SCREENS: Final = {
     )
 }  # fmt: skip
 
+FIRST: Final = "workspace"
+"""The page at the bare address."""
+
 ORDERS: Final = {
     GENETICIST: ("workspace", "region", "variants", "variant", "gene", "graph", "score", "help"),
     BREEDER: ("workspace", "score", "variants", "variant", "region", "gene", "graph", "help"),
@@ -55,7 +58,7 @@ def make_pages(shows: dict[str, Callable[[], None]]) -> dict[str, Any]:
     pages = {
         name: st.Page(
             shows[name], title=screen.title, icon=screen.icon, url_path=name,
-            default=name == "workspace",
+            default=name == FIRST,
         )
         for name, screen in SCREENS.items()
     }  # fmt: skip

@@ -14,13 +14,19 @@ from typing import Final
 import duckdb
 from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 from dashboards.app import layers
 from dashboards.app.features import draw
 from dashboards.app.filters import describe_filter, read_filter
-from dashboards.app.navigation import SCREENS
+from dashboards.app.navigation import FIRST, SCREENS
 from dashboards.app.notebook import lists
 from dashboards.app.offer import current
 from dashboards.app.scores import open_scores
@@ -157,8 +163,14 @@ def _page(_: Request) -> Response:
     return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
 
+def _first_page(request: Request) -> Response:
+    """Send the first page's name to its address, which is the bare one."""
+    return RedirectResponse(f"/?{request.url.query}" if request.url.query else "/")
+
+
 ROUTES: Final = [
-    *(Route(f"/{name}", _page) for name in SCREENS),
+    Route(f"/{FIRST}", _first_page),
+    *(Route(f"/{name}", _page) for name in SCREENS if name != FIRST),
     Route("/data/igv.min.js", _answers(_script)),
     Route("/data/{workspace}/features/{track}", _answers(_features)),
     Route("/data/{workspace}/signal/{source:int}", _answers(_signal)),

@@ -30,8 +30,14 @@ SHOWS = {
 }  # fmt: skip
 
 
-def run() -> None:
-    """Draw the page that the address names."""
+def run(only: str = "") -> None:
+    """Draw the page that the address names.
+
+    Parameters
+    ----------
+    only
+        Name of a page to draw whatever the address says: for tests, where it has none.
+    """
     st.set_page_config(
         page_title="cisgraph", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide",
         menu_items={"Get help": None, "Report a bug": None, "About": None},
@@ -49,9 +55,12 @@ def run() -> None:
     st.session_state["_context"] = found
     with st.sidebar:
         _side_bar(found)
-    st.title(page.title)
+    st.title(navigation.SCREENS[only].title if only else page.title)
     try:
-        page.run()
+        if only:
+            SHOWS[only]()
+        else:
+            page.run()
     except InputError as error:
         st.error(str(error), title="That cannot be shown", icon=":material/error:")
     except PlatformError as error:

@@ -16,6 +16,7 @@ from data_registry.errors import InputError
 from variant_effect.card import read_variant
 
 _START_BP = 20_000
+_LEAST_BP = 40
 _MOST_ROWS = 500
 _MOST_FASTA_BP = 5_000_000
 COLUMNS = {
@@ -81,7 +82,7 @@ def _choose_region(found: Context) -> Region | None:
             help="chr:start-end (1-based, both ends in), a contig, or a gene's name.",
         )  # fmt: skip
         try:
-            region = layers.place(found.workspace, asked)
+            region = _widened(found, layers.place(found.workspace, asked))
         except InputError as error:
             st.error(str(error))
             return None
@@ -101,6 +102,17 @@ def _choose_region(found: Context) -> Region | None:
             )  # fmt: skip
         st.caption(f"{width:,} bp", width="content")
     return region
+
+
+def _widened(found: Context, region: Region) -> Region:
+    """Return at least as much as the genome browser can show."""
+    end = region.end or region.start + 1
+    missing = _LEAST_BP - (end - region.start)
+    if missing <= 0:
+        return region
+    length = layers.genome(found.workspace).lengths[region.contig]
+    start = max(min(region.start - missing // 2, length - _LEAST_BP), 0)
+    return Region(region.contig, start, min(start + _LEAST_BP, length))
 
 
 def _first_place(found: Context) -> str:
@@ -165,7 +177,7 @@ def _show_variants(found: Context, scores: Scores, region: Region) -> None:
     rows = [names.index(chosen)] if chosen in names else []
     st.dataframe(
         frame, hide_index=True, key=key, on_select=lambda: _chosen_in_table(key),
-        selection_mode="single-row", height=360,
+        selection_mode="single-row", height=min(38 + 35 * len(frame), 360),
         selection_default={"selection": {"rows": rows}} if rows else None,
         column_config=tables.column_settings(scores, list(frame.columns)),
         placeholder="", alt="Variants of the region",
