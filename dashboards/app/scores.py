@@ -446,6 +446,20 @@ def _note(field: pa.Field) -> ColumnNote:
     )
 
 
+def warm(result: Result) -> None:
+    """Ask what the first page will ask, so that its visitor does not wait for it."""
+    scores = open_scores(result)
+    for column in ("status", "consequence"):
+        if column in scores.columns:
+            scores.values_of(column)
+    scores.groups()
+    first = Filter()
+    known = scores.known(first)
+    scores.count(first, known)
+    if "prior_score" in scores.columns:
+        scores.histogram("prior_score", first, known)
+
+
 _open: dict[str, tuple[tuple[str, int, int], Scores]] = {}
 
 

@@ -7,10 +7,13 @@ paths.
 
 import importlib
 import socket
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -18,8 +21,9 @@ from streamlit.logger import set_log_level
 
 from dashboards.app import offer, theme
 from dashboards.app.routes import ROUTES, igv_script
+from dashboards.app.scores import warm
 from data_registry.console import say
-from data_registry.errors import InputError
+from data_registry.errors import InputError, PlatformError
 
 HOST: Final = "127.0.0.1"
 MOST_UPLOAD_MB: Final = 1024
@@ -68,6 +72,7 @@ def serve(workspaces: Sequence[Path], scores: Sequence[Path], port: int) -> None
     set_log_level("error")
     # What the pages need is read now, so that the first visitor does not wait for it.
     importlib.import_module("dashboards.app.shell")
+    threading.Thread(target=_warm, args=(shown,), daemon=True).start()
     say(f"{', '.join(shown.workspaces)}: on this machine only; stop with Ctrl-C")
     app = st.App(
         Path(__file__).with_name("main.py"),
@@ -78,6 +83,15 @@ def serve(workspaces: Sequence[Path], scores: Sequence[Path], port: int) -> None
         ],
     )
     app.run(config=settings(port))
+
+
+def _warm(shown: offer.Offer) -> None:
+    """Read the results' footers and first figures beside the start of the server."""
+    for workspace in shown.workspaces.values():
+        for result in shown.results(workspace):
+            # A result that cannot be read is told by the page that opens it.
+            with suppress(PlatformError, duckdb.Error, OSError):
+                warm(result)
 
 
 def _require_free(port: int) -> None:

@@ -11,6 +11,7 @@ from .test_repository import PACKAGES, ROOT, tracked_files
 
 OPTIONAL = (
     "accelerate",
+    "altair",
     "anndata",
     "bed_reader",
     "mamba_ssm",
@@ -20,8 +21,11 @@ OPTIONAL = (
     "optuna",
     "peft",
     "pgenlib",
+    "playwright",
     "safetensors",
     "sklearn",
+    "st_link_analysis",
+    "starlette",
     "streamlit",
     "tokenizers",
     "torch",

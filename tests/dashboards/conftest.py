@@ -65,5 +65,3 @@ def shown(
     found = offer.publish([tiny])
     yield found
     monkeypatch.setattr(offer, "_current", None)
-
-

@@ -139,7 +139,9 @@ def settle(page: Any) -> None:
     )
 
 
-PAPER = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+PAPER = (
+    "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+)
 READY = {
     "region": ".igv-track-label",
     "graph": "iframe[title^='st_link_analysis']",
@@ -283,7 +285,9 @@ def test_a_job_goes_on_over_a_reload_and_ends_in_its_result(
     watch.check()
 
 
-def test_a_job_is_cancelled_cleanly(page: Any, watch: Watch, base: str, tiny: Path) -> None:
+def test_a_job_is_cancelled_cleanly(
+    page: Any, watch: Watch, base: str, tiny: Path
+) -> None:
     text = vcf_text([snv("chr1", at) for at in range(1000, 9000)])
     page.goto(f"{base}/score")
     settle(page)
@@ -302,7 +306,9 @@ def test_a_job_is_cancelled_cleanly(page: Any, watch: Watch, base: str, tiny: Pa
 
 
 def test_two_people_see_each_their_own(chromium: Any, watch: Watch, base: str) -> None:
-    people = [chromium.new_context(viewport={"width": 1400, "height": 900}) for _ in "ab"]
+    people = [
+        chromium.new_context(viewport={"width": 1400, "height": 900}) for _ in "ab"
+    ]
     pages = [context.new_page() for context in people]
     for opened in pages:
         watch.follow(opened)

@@ -34,7 +34,9 @@ def whole(graph: Graph) -> nx.Graph:
     return held
 
 
-def test_a_neighbourhood_is_what_lies_within_its_hops(graph: Graph, whole: nx.Graph) -> None:
+def test_a_neighbourhood_is_what_lies_within_its_hops(
+    graph: Graph, whole: nx.Graph
+) -> None:
     start = graph.find("gene", "gA")
     assert start is not None
     for hops in (1, 2, 3):
@@ -50,7 +52,9 @@ def test_what_a_neighbourhood_leaves_out_is_counted(graph: Graph) -> None:
     start = graph.find("gene", "gA")
     assert start is not None
     edge_types = graph.edge_types()
-    full = graph.around(start, hops=1, edge_types=edge_types, per_type=10**6, most=10**6)
+    full = graph.around(
+        start, hops=1, edge_types=edge_types, per_type=10**6, most=10**6
+    )
     cut = graph.around(start, hops=1, edge_types=edge_types, per_type=1, most=10**6)
     assert len(cut.edges) < len(full.edges)
     assert len(cut.edges) + sum(cut.left_out.values()) == len(full.edges)
@@ -59,10 +63,14 @@ def test_what_a_neighbourhood_leaves_out_is_counted(graph: Graph) -> None:
     assert len(few.edges) + sum(few.left_out.values()) == len(full.edges)
 
 
-def test_paths_are_shortest_and_all_edges_of_the_graph(graph: Graph, whole: nx.Graph) -> None:
+def test_paths_are_shortest_and_all_edges_of_the_graph(
+    graph: Graph, whole: nx.Graph
+) -> None:
     start, goal = graph.find("gene", "gA"), graph.find("gene", "gB")
     tf = graph.find("tf", "TFX")
-    assert start and goal and tf
+    assert start is not None
+    assert goal is not None
+    assert tf is not None
     for far in (goal, tf):
         paths = graph.paths(start, far, edge_types=graph.edge_types(), hops=4)
         length = nx.shortest_path_length(whole, start, far)
@@ -78,7 +86,8 @@ def test_paths_are_shortest_and_all_edges_of_the_graph(graph: Graph, whole: nx.G
 
 def test_no_path_is_no_path(graph: Graph) -> None:
     start, goal = graph.find("gene", "gA"), graph.find("gene", "gM")
-    assert start and goal
+    assert start is not None
+    assert goal is not None
     assert graph.paths(start, goal, edge_types=["gene__regulates__gene"], hops=4) == []
 
 
@@ -156,7 +165,9 @@ def test_every_track_offered_draws_what_lies_inside(tiny: Path, result: Result) 
             assert one["chr"] == "chr1"
             assert one["start"] < 6900
             assert one["end"] > 1900
-    genes = {one["gene"] for one in features.draw("genes", tiny, result, region).features}
+    genes = {
+        one["gene"] for one in features.draw("genes", tiny, result, region).features
+    }
     assert genes == {"gA", "gB"}
     with pytest.raises(InputError, match="no track"):
         features.draw("moon", tiny, result, region)
@@ -191,7 +202,9 @@ def test_places_are_read_by_region_contig_and_gene(
     assert layers.place(tiny, text) == expected
 
 
-@pytest.mark.parametrize("text", ["nowhere", "chr1:0-5", "chr1:9-5", "chr1:99999-99999", ""])
+@pytest.mark.parametrize(
+    "text", ["nowhere", "chr1:0-5", "chr1:9-5", "chr1:99999-99999", ""]
+)
 def test_a_place_that_is_none_is_refused(tiny: Path, text: str) -> None:
     with pytest.raises(InputError):
         layers.place(tiny, text)
@@ -211,7 +224,9 @@ def test_haplotypes_hold_the_genomes_bases(tiny: Path) -> None:
     assert haplotypes.haplotypes(genome, "chr9", 5, "A", "G") is None
 
 
-def test_the_site_drawn_has_the_score_of_the_table(tiny: Path, frame: pd.DataFrame) -> None:
+def test_the_site_drawn_has_the_score_of_the_table(
+    tiny: Path, frame: pd.DataFrame
+) -> None:
     # Another way to the scorer's figure: a plain loop here, its scan there.
     changed = frame[
         frame["motif_id"].notna() & frame["motif_ref_score"].notna()
@@ -230,5 +245,3 @@ def test_the_site_drawn_has_the_score_of_the_table(tiny: Path, frame: pd.DataFra
             site = sites[name.upper()]
             assert site is not None
             assert site.score == pytest.approx(row[f"motif_{name}_score"], abs=0.02)
-
-

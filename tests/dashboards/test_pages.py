@@ -28,7 +28,7 @@ ALLELE = ":".join(map(str, snv("chr1", 2101)))
 
 
 @pytest.fixture
-def page(shown: Offer) -> Open:
+def page(shown: Offer) -> Open:  # noqa: ARG001  # published first
     """Open a page at an address."""
 
     def run(name: str, **address: str | list[str]) -> AppTest:
@@ -100,7 +100,9 @@ def test_the_variants_page_shows_what_its_address_asks(
 def test_a_filter_set_by_hand_is_written_to_the_address(page: Open) -> None:
     held = page("variants", page="2")
     held.text_input(key="f_gene").set_value("ALPHA").run()
-    assert held.query_params["gene"] == ["ALPHA"] or held.query_params["gene"] == "ALPHA"
+    assert (
+        held.query_params["gene"] == ["ALPHA"] or held.query_params["gene"] == "ALPHA"
+    )
     assert "page" not in held.query_params
     assert set(held.dataframe[0].value["gene"]) == {"gA"}
     held.slider(key="f_percentiles").set_value((90.0, 100.0)).run()
@@ -173,7 +175,9 @@ def test_the_card_names_evidence_and_its_source(page: Open) -> None:
     assert {"HTML", "JSON", "FASTA", "BED", "TSV"} <= saved
 
 
-def test_the_card_of_an_allele_not_scored_says_why(page: Open, frame: pd.DataFrame) -> None:
+def test_the_card_of_an_allele_not_scored_says_why(
+    page: Open, frame: pd.DataFrame
+) -> None:
     row = frame[frame["status"] == "ref_mismatch"].iloc[0]
     held = page("variant", variant=f"chr1:{row['pos']}:{row['ref']}:{row['alt']}")
     assert "ref_mismatch" in held.warning[0].value
@@ -263,7 +267,11 @@ def test_group_counts_are_read() -> None:
 
 
 def test_an_accounting_adds_up_and_is_drawn() -> None:
-    counts = {"input_alleles": 10, "scored": 7, "reasons": {"too_long": 1, "ref_mismatch": 2}}
+    counts = {
+        "input_alleles": 10,
+        "scored": 7,
+        "reasons": {"too_long": 1, "ref_mismatch": 2},
+    }
     table = accounting.accounting_table(counts)
     assert table["alleles"].tolist() == [7, 2, 1, 10]
     drawn = accounting.accounting_picture(counts)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.enable_socket
 
 
 @pytest.fixture
-def client(shown: Offer) -> Iterator[TestClient]:
+def client(shown: Offer) -> Iterator[TestClient]:  # noqa: ARG001
     with TestClient(Starlette(routes=ROUTES)) as opened:
         yield opened
 
@@ -55,7 +55,8 @@ def test_a_signal_is_the_registered_file(client: TestClient, tiny: Path) -> None
 
 def test_features_are_json_with_what_was_left_out(client: TestClient) -> None:
     answer = client.get(
-        "/data/workspace/features/genes", params={"chr": "chr1", "start": 0, "end": 5000}
+        "/data/workspace/features/genes",
+        params={"chr": "chr1", "start": 0, "end": 5000},
     ).json()
     assert {one["name"] for one in answer["features"]} == {"ALPHA"}
     assert answer["left_out"] == 0

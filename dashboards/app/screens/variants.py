@@ -259,10 +259,10 @@ def _draw_pages(n: int) -> int:
         at = 1
     if n_pages > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
+            # Its key holds the page, so that the address decides which one it shows.
+            key = f"f_page_{at}"
             st.pagination(
-                n_pages,
-                key=links.seed("f_page", at),
-                on_change=links.writes("page", "f_page"),
+                n_pages, default=at, key=key, on_change=links.writes("page", key)
             )
             st.caption(
                 f"rows {(at - 1) * _PAGE + 1:,} to {min(at * _PAGE, n):,}",
