@@ -29,6 +29,8 @@ import duckdb
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from benchmarks.machine import describe_machine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,7 +186,7 @@ def found_group(page: Page, base: str, workspace: str, scores: str) -> str:
 
 
 def serve(
-    workspace: Path, scores: Path, home: Path
+    workspace: Path, scores: Path | None, home: Path
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Start the dashboard on a free port."""
     with socket.socket() as probe:
@@ -192,7 +194,7 @@ def serve(
         port = probe.getsockname()[1]
     server = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "dashboards.cli", "dashboard", "-w", str(workspace),
-         "--scores", str(scores), "--port", str(port)],
+         *(["--scores", str(scores)] if scores else []), "--port", str(port)],
         cwd=ROOT, stdout=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(home)},
     )  # fmt: skip

@@ -224,10 +224,14 @@ def read_job(workspace: Path, job_id: str) -> Job:
         job = Job(job_id, folder, request, "queued", "starting")
         is_late = time.time() - request.submitted_at > _START_LIMIT_S
         return _ended(job) if is_late else job
-    pid, pid_started = held.pop("pid"), held.pop("pid_started")
-    held["outputs"] = tuple(Output(**one) for one in held["outputs"])
-    held["missing_layers"] = tuple(held["missing_layers"])
-    job = Job(job_id, folder, request, **held)
+    try:
+        pid, pid_started = held.pop("pid"), held.pop("pid_started")
+        held["outputs"] = tuple(Output(**one) for one in held["outputs"])
+        held["missing_layers"] = tuple(held["missing_layers"])
+        job = Job(job_id, folder, request, **held)
+    except (KeyError, TypeError):
+        problem = "its state was written by another version of cisgraph; start it again"
+        return Job(job_id, folder, request, "failed", "failed", problem=problem)
     return job if job.is_over or _is_alive(pid, pid_started) else _ended(job)
 
 
@@ -267,7 +271,7 @@ def cancel(workspace: Path, job_id: str) -> Job:
 
 
 def remove(workspace: Path, job_id: str) -> None:
-    """Delete a job that is over, its result with it.
+    """Delete a job that is over, its result and its uploaded file with it.
 
     Raises
     ------
@@ -278,6 +282,14 @@ def remove(workspace: Path, job_id: str) -> None:
     if not job.is_over:
         raise InputError(f"job {job_id} is {job.state}; cancel it first")
     shutil.rmtree(job.folder, ignore_errors=True)
+    vcf = Path(job.request.vcf)
+    if vcf.parent == uploads_of(workspace).resolve():
+        vcf.unlink(missing_ok=True)
+
+
+def uploads_of(workspace: Path) -> Path:
+    """Return the folder of uploaded files: inside no web root, under generated names."""
+    return workspace / "uploads"
 
 
 def shown_name(text: str) -> str:
@@ -367,6 +379,7 @@ def run(folder: Path) -> None:
         problem = str(error) if expected else f"{type(error).__name__}: {error}"
         # Paths of the server are nothing to the person who sent the file.
         problem = problem.replace(keeper.job.request.vcf, keeper.job.request.name)
+        problem = problem.replace(str(folder.parents[1]), "the workspace")
         keeper.set(
             state="failed", stage="failed", problem=problem, ended_at=time.time()
         )

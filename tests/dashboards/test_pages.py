@@ -316,11 +316,14 @@ def test_a_bad_upload_is_refused_by_its_own_name(
     assert not [p for p in tmp_path.glob("uploads/*") if p.is_file()]
 
 
-def test_the_same_upload_is_kept_once(tmp_path: Path) -> None:
+def test_an_upload_is_kept_under_a_name_made_here(tmp_path: Path) -> None:
     import io
 
-    first = keep_upload(tmp_path, io.BytesIO(b"##x\n"), "a.vcf")
-    assert keep_upload(tmp_path, io.BytesIO(b"##x\n"), "b.vcf") == first
+    first, second = (
+        keep_upload(tmp_path, io.BytesIO(b"##x\n"), "../../evil.vcf") for _ in range(2)
+    )
+    assert first != second
+    assert first.parent == second.parent == jobs.uploads_of(tmp_path)
     assert first.read_bytes() == b"##x\n"
 
 

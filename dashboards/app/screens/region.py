@@ -35,12 +35,13 @@ COLUMNS = {
 def show() -> None:
     """Draw the page."""
     found = context()
-    region = _choose_region(found)
+    offered = features.tracks(found.workspace, found.result)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        region = _choose_region(found)
+        shown = _choose_tracks(offered)
     if region is None:
         return
     marked = _marked()
-    offered = features.tracks(found.workspace, found.result)
-    shown = _choose_tracks(offered)
     genome_browser(
         found.name, layers.genome(found.workspace).assembly, shown, region, marked,
         found.result, key="igv", on_move=_moved, on_pick=_picked,
@@ -75,32 +76,31 @@ def _choose_region(found: Context) -> Region | None:
     asked = links.read("region")
     if not asked:
         asked = _first_place(found)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input(
-            "Place or gene", key=links.seed("w_region", asked),
-            on_change=links.writes("region", "w_region"), width=320,
-            help="chr:start-end (1-based, both ends in), a contig, or a gene's name.",
+    st.text_input(
+        "Place or gene", key=links.seed("w_region", asked),
+        on_change=links.writes("region", "w_region"), width=320,
+        help="chr:start-end (1-based, both ends in), a contig, or a gene's name.",
+    )  # fmt: skip
+    try:
+        region = _widened(found, layers.place(found.workspace, asked))
+    except InputError as error:
+        st.error(str(error))
+        return None
+    end = region.end or region.start + 1
+    width = end - region.start
+    for text, change, icon in (
+        ("Left", (-width // 2, -width // 2), ":material/arrow_back:"),
+        ("Right", (width // 2, width // 2), ":material/arrow_forward:"),
+        ("Closer", (width // 4, -(width // 4)), ":material/zoom_in:"),
+        ("Wider", (-width // 2, width // 2), ":material/zoom_out:"),
+    ):
+        start = max(region.start + change[0], 0)
+        st.button(
+            text, key=f"go_{text}", icon=icon, type="tertiary",
+            on_click=_moved,
+            args=(f"{region.contig}:{start + 1}-{max(end + change[1], start + 20)}",),
         )  # fmt: skip
-        try:
-            region = _widened(found, layers.place(found.workspace, asked))
-        except InputError as error:
-            st.error(str(error))
-            return None
-        end = region.end or region.start + 1
-        width = end - region.start
-        for text, change, icon in (
-            ("Left", (-width // 2, -width // 2), ":material/arrow_back:"),
-            ("Right", (width // 2, width // 2), ":material/arrow_forward:"),
-            ("Closer", (width // 4, -(width // 4)), ":material/zoom_in:"),
-            ("Wider", (-width // 2, width // 2), ":material/zoom_out:"),
-        ):
-            start = max(region.start + change[0], 0)
-            st.button(
-                text, key=f"go_{text}", icon=icon, type="tertiary",
-                on_click=_moved,
-                args=(f"{region.contig}:{start + 1}-{max(end + change[1], start + 20)}",),
-            )  # fmt: skip
-        st.caption(f"{width:,} bp", width="content")
+    st.caption(f"{width:,} bp", width="content")
     return region
 
 
@@ -134,11 +134,14 @@ def _choose_tracks(offered: list[features.Track]) -> list[features.Track]:
     titles = {track.name: track.title for track in offered}
     asked = [name for name in links.read_all().get("track", []) if name in titles]
     usual = [track.name for track in offered if track.shown]
-    st.multiselect(
-        "Tracks", list(titles), key=links.seed("w_tracks", asked or usual),
-        format_func=titles.__getitem__, on_change=links.writes("track", "w_tracks"),
-        label_visibility="collapsed", placeholder="Choose tracks",
-    )  # fmt: skip
+    with st.popover(
+        f"Tracks ({len(asked or usual)} of {len(offered)})", icon=":material/layers:"
+    ):
+        st.multiselect(
+            "Tracks", list(titles), key=links.seed("w_tracks", asked or usual),
+            format_func=titles.__getitem__, on_change=links.writes("track", "w_tracks"),
+            label_visibility="collapsed", placeholder="Choose tracks",
+        )  # fmt: skip
     chosen = set(asked or usual)
     return [track for track in offered if track.name in chosen]
 

@@ -1,8 +1,9 @@
 """Score a file: give a VCF, follow the run, see where every allele went."""
 
-import hashlib
+import secrets
+import shutil
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 from urllib.parse import quote
 
 import streamlit as st
@@ -101,8 +102,8 @@ def _submit(found: Context, uploaded: Any, path: str, regions: str) -> jobs.Job:
     return jobs.submit(found.workspace, vcf, name=name, regions=wanted)
 
 
-def keep_upload(workspace: Path, uploaded: Any, name: str) -> Path:  # noqa: ANN401
-    """Keep an uploaded file under its checksum; the same bytes are kept once.
+def keep_upload(workspace: Path, uploaded: BinaryIO, name: str) -> Path:
+    """Keep an uploaded file under a name made here; it goes when its job is removed.
 
     Raises
     ------
@@ -110,21 +111,14 @@ def keep_upload(workspace: Path, uploaded: Any, name: str) -> Path:  # noqa: ANN
         The file is empty.
     """
     uploaded.seek(0)
-    digest = hashlib.sha256()
-    size = 0
-    while block := uploaded.read(_BLOCK):
-        digest.update(block)
-        size += len(block)
-    if not size:
+    target = jobs.uploads_of(workspace) / f"upload-{secrets.token_hex(16)}"
+    with written_beside(target) as beside, beside.open("wb") as file:
+        shutil.copyfileobj(uploaded, file, _BLOCK)
+    if not target.stat().st_size:
+        target.unlink()
         raise MalformedFileError(
             name, "the file is empty", remedy="Choose another file"
         )
-    target = workspace / "uploads" / digest.hexdigest()
-    if not target.is_file():
-        uploaded.seek(0)
-        with written_beside(target) as beside, beside.open("wb") as file:
-            while block := uploaded.read(_BLOCK):
-                file.write(block)
     return target
 
 
