@@ -92,6 +92,10 @@ a.cg-export {
 a.cg-export:hover, a.cg-export:focus-visible {
   border-color: currentColor; background: color-mix(in srgb, currentColor 7%, transparent);
 }
+@media (max-width: 1000px) {
+  [data-testid="stSidebar"] { min-width: 190px !important; max-width: 200px !important; }
+  .st-key-beside [data-testid="stColumn"]:first-child { min-width: 190px; }
+}
 @media print {
   [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stToolbar"],
   .cg-noprint, [class*="st-key-noprint"] { display: none !important; }

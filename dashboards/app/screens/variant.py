@@ -31,6 +31,7 @@ from variant_effect.card import Card, card_as_json, explain_variant, read_varian
 from variant_effect.preparation import prepare
 
 _FASTA_FLANK_BP: Final = 100
+_MOST_PATHS: Final = 12
 _GROUP: Final = re.compile(r"([^;=]+)=(\d+)/(\d+)")
 
 _print_button = st.components.v2.component(
@@ -265,9 +266,11 @@ def _draw_groups(row: dict[str, Any]) -> None:
     st.dataframe(
         frame, hide_index=True,
         column_config={
+            "ALT copies": st.column_config.NumberColumn(width=70),
+            "alleles called": st.column_config.NumberColumn(width=90),
             "ALT frequency": st.column_config.ProgressColumn(
-                min_value=0.0, max_value=1.0, format="%.3f"
-            )
+                min_value=0.0, max_value=1.0, format="%.3f", width=120
+            ),
         },
     )  # fmt: skip
     st.caption("Copies of ALT among alleles called; a diploid line counts twice.")
@@ -286,10 +289,15 @@ def _draw_paths(found: Context, row: dict[str, Any]) -> None:
     if frame.empty:
         st.write("None.")
         return
-    st.dataframe(
-        frame, hide_index=True, height=min(38 + 35 * len(frame), 320),
-        column_config={"path": st.column_config.TextColumn(width="large")},
-    )  # fmt: skip
+    lines = [
+        f"<div>{escape(row['path'])}</div><div class='cg-source'>{escape(row['rests on'])}</div>"
+        for row in tables.records(frame.head(_MOST_PATHS))
+    ]
+    st.html("".join(lines))
+    if len(frame) > _MOST_PATHS:
+        st.caption(
+            f"{_MOST_PATHS} of {len(frame)} are listed; the saved table has all."
+        )
     exports.offer_table(frame, "paths", key="paths")
 
 

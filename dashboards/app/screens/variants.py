@@ -31,7 +31,8 @@ def show() -> None:
     found = context()
     scores = found.need_scores()
     chosen = read_filter(links.read_all())
-    left, right = st.columns([1, 3], gap="medium")
+    with st.container(key="beside"):
+        left, right = st.columns([1, 3], gap="medium")
     with left:
         _draw_filters(found, scores, chosen)
     with right:
