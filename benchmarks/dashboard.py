@@ -222,6 +222,7 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="Parquet of scores.")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--note", default="", help="What else ran on the machine.")
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     chromium = shutil.which("chromium")
@@ -266,6 +267,7 @@ def main() -> None:
         "rows": n_rows,
         "chromium": version,
         "machine": machine,
+        "note": asked.note,
         "load_average_at_end": round(os.getloadavg()[0], 1),
         "first_screen": {
             page: {key: shown([run[key] for run in runs]) for key in ("seen_s", "rest_s")}

@@ -46,7 +46,8 @@ def take(page: Page, address: str, ready: str, height: int) -> bytes:
     page.goto(address)
     page.locator(ready).first.wait_for(timeout=120_000)
     page.wait_for_function(RESTS, timeout=120_000)
-    page.wait_for_timeout(2500)
+    # Tracks and layouts are drawn after the page's own script rests.
+    page.wait_for_timeout(5000)
     return page.screenshot()
 
 

@@ -347,22 +347,30 @@ class Scores:
         text, values = where(chosen, known)
         cell = 'least(greatest(floor(("{}" - ?) / ? * ?), 0), ?)::INTEGER'
         given = [v for low, width in spans for v in (low, width, bins, bins - 1)]
+        # Sums of both values from the lower ends of their spans: one pass gives all.
+        a, b = (
+            f'("{column}" - {span[0]!r})'
+            for column, span in zip((x, y), spans, strict=True)
+        )
         rows = self._fetch(
-            f"SELECT {cell.format(x)}, {cell.format(y)}, count(*) FROM {{}} "
+            f"SELECT {cell.format(x)}, {cell.format(y)}, count(*), sum({a}), sum({b}), "
+            f"sum({a} * {a}), sum({b} * {b}), sum({a} * {b}) FROM {{}} "
             f'WHERE {text} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL GROUP BY 1, 2',
             [*given, *values],
         )
-        cells = pd.DataFrame(rows, columns=["x", "y", "n"])
+        cells = pd.DataFrame([row[:3] for row in rows], columns=["x", "y", "n"])
         for name, (low, width) in zip("xy", spans, strict=True):
             cells[name] = low + (cells[name] + 0.5) * width / bins
-        n, pearson = self._fetch(
-            f'SELECT count(*), corr("{x}", "{y}") FROM {{}} '
-            f'WHERE {text} AND "{x}" IS NOT NULL AND "{y}" IS NOT NULL',
-            values,
-        )[0]
+        n, sx, sy, sxx, syy, sxy = np.array(
+            [row[2:] for row in rows] or [[0] * 6], dtype=np.float64
+        ).sum(axis=0)
+        spread = (n * sxx - sx * sx) * (n * syy - sy * sy)
         shown = (
-            pearson if n > 2 and pearson is not None and pearson == pearson else None
+            float((n * sxy - sx * sy) / np.sqrt(spread))
+            if n > 2 and spread > 0
+            else None
         )
+        n = int(n)
         return Comparison(cells, n, shown)
 
     def export(

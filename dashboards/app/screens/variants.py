@@ -190,7 +190,16 @@ def _use(address: dict[str, list[str]]) -> None:
 
 
 def _draw_table(found: Context, scores: Scores, chosen: Filter, known: Known) -> None:
-    n = scores.count(chosen, known)
+    # The distribution below counts them on its way: one question less.
+    plots = (
+        chosen.score in scores.columns
+        and links.read("plot", _CHOICES[0]) == _CHOICES[0]
+    )
+    n = (
+        scores.histogram(chosen.score, chosen, known).n_chosen
+        if plots
+        else scores.count(chosen, known)
+    )
     total = int(scores.accounting["input_alleles"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(f"### {n:,}", width="content")
