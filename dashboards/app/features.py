@@ -86,7 +86,7 @@ def tracks(workspace: Path, result: Result | None) -> list[Track]:
         found.append(Track(
             "contacts", "Contacts, observed over expected", "interact", shown=True,
             options={"arcType": "nested", "useScore": False, "height": 110, "color": "#7f95b5",
-             "visibilityWindow": 3_000_000, "thickness": 1},
+             "visibilityWindow": 3_000_000, "alpha": 0.3},
         ))  # fmt: skip
     return found
 
