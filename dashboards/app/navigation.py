@@ -1,6 +1,6 @@
 """The pages, the order each door shows them in, and links between them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,12 +87,24 @@ def link(
             label=text,
             icon=icon or SCREENS[name].icon,
             help=SCREENS[name].purpose,
-            query_params=links.onward(**changes),
+            query_params=_address(changes),
         )
+
+
+def _address(changes: Mapping[str, str | Sequence[str] | None]) -> links.Address:
+    """Return the address a link carries: with the workspace and the result by name.
+
+    An address without them shows the newest result, which another run may replace.
+    """
+    held = st.session_state.get("_context")
+    known: dict[str, str | Sequence[str] | None] = {}
+    if held is not None:
+        known = {"workspace": held.name}
+        if held.result is not None:
+            known["scores"] = held.result.name
+    return links.onward(**{**known, **changes})
 
 
 def go(name: str, **changes: str | Sequence[str] | None) -> None:
     """Open a page now."""
-    st.switch_page(
-        st.session_state["_pages"][name], query_params=links.onward(**changes)
-    )
+    st.switch_page(st.session_state["_pages"][name], query_params=_address(changes))

@@ -99,11 +99,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base(tiny: Path, home: Path) -> Iterator[str]:
+def own(tiny: Path, home: Path) -> Path:
+    """A copy of the workspace: jobs are run in it."""
+    return Path(shutil.copytree(tiny, home / "workspace"))
+
+
+@pytest.fixture(scope="module")
+def base(own: Path, home: Path) -> Iterator[str]:
     import pytest_socket
 
     pytest_socket.enable_socket()
-    with served(tiny, home) as address:
+    with served(own, home) as address:
         yield address
 
 
@@ -245,7 +251,7 @@ def test_an_export_of_variants_is_what_was_filtered(
 
 
 def test_a_bad_file_gets_one_sentence_and_no_job(
-    page: Any, watch: Watch, base: str, tiny: Path
+    page: Any, watch: Watch, base: str, own: Path
 ) -> None:
     page.goto(f"{base}/score")
     settle(page)
@@ -257,7 +263,7 @@ def test_a_bad_file_gets_one_sentence_and_no_job(
     alert = page.get_by_test_id("stAlert")
     alert.wait_for()
     assert "lines.vcf, line 1" in alert.inner_text()
-    assert not (tiny / "jobs").exists()
+    assert not (own / "jobs").exists()
     watch.check()
 
 
@@ -286,7 +292,7 @@ def test_a_job_goes_on_over_a_reload_and_ends_in_its_result(
 
 
 def test_a_job_is_cancelled_cleanly(
-    page: Any, watch: Watch, base: str, tiny: Path
+    page: Any, watch: Watch, base: str, own: Path
 ) -> None:
     text = vcf_text([snv("chr1", at) for at in range(1000, 9000)])
     page.goto(f"{base}/score")
@@ -301,7 +307,7 @@ def test_a_job_is_cancelled_cleanly(
     page.get_by_text("Cancelled. Nothing of it is kept").wait_for()
     job = re.search("job=([0-9a-f-]+)", page.url)
     assert job
-    assert not list((tiny / "jobs" / job[1]).glob("*result*"))
+    assert not list((own / "jobs" / job[1]).glob("*result*"))
     watch.check()
 
 
