@@ -68,27 +68,36 @@ def make_pages(shows: dict[str, Callable[[], None]]) -> dict[str, Any]:
 
 def draw_menu(door: str) -> None:
     """Draw the links to all pages in the order of a door."""
+    pages = st.session_state.get("_pages", {})
     for name in ORDERS[door]:
-        link(name, SCREENS[name].title, icon=SCREENS[name].icon)
+        _page_link(pages[name], name, SCREENS[name].title, {})
 
 
-def link(
-    name: str,
-    text: str,
-    *,
-    icon: str | None = None,
-    **changes: str | Sequence[str] | None,
-) -> None:
+def link(name: str, text: str, **changes: str | Sequence[str] | None) -> None:
     """Draw a link to a page that carries the address on, with changes."""
     pages = st.session_state.get("_pages", {})
-    if name in pages:
-        st.page_link(
-            pages[name],
-            label=text,
-            icon=icon or SCREENS[name].icon,
-            help=SCREENS[name].purpose,
-            query_params=_address(changes),
-        )
+    if name not in pages:
+        return
+    if name != st.session_state.get("_page"):
+        _page_link(pages[name], name, text, changes)
+        return
+    # A link to the page that is shown would not change the browser's address.
+    st.button(
+        text, key=f"here_{text}_{hash(str(changes))}", icon=SCREENS[name].icon,
+        type="tertiary", on_click=links.write, kwargs=changes,
+    )  # fmt: skip
+
+
+def _page_link(
+    page: Any,  # noqa: ANN401
+    name: str,
+    text: str,
+    changes: Mapping[str, str | Sequence[str] | None],
+) -> None:
+    st.page_link(
+        page, label=text, icon=SCREENS[name].icon, help=SCREENS[name].purpose,
+        query_params=_address(changes),
+    )  # fmt: skip
 
 
 def _address(changes: Mapping[str, str | Sequence[str] | None]) -> links.Address:
@@ -103,8 +112,3 @@ def _address(changes: Mapping[str, str | Sequence[str] | None]) -> links.Address
         if held.result is not None:
             known["scores"] = held.result.name
     return links.onward(**{**known, **changes})
-
-
-def go(name: str, **changes: str | Sequence[str] | None) -> None:
-    """Open a page now."""
-    st.switch_page(st.session_state["_pages"][name], query_params=_address(changes))

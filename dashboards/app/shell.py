@@ -53,6 +53,7 @@ def run(only: str = "") -> None:
             st.rerun()
         return
     st.session_state["_context"] = found
+    st.session_state["_page"] = only or page.url_path or navigation.FIRST
     with st.sidebar:
         _side_bar(found)
     st.title(navigation.SCREENS[only].title if only else page.title)

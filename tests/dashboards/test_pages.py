@@ -190,6 +190,14 @@ def test_an_allele_outside_the_result_still_has_a_card(page: Open) -> None:
     assert "intergenic_variant" in words(held)
 
 
+def test_a_link_to_the_page_itself_changes_the_address(page: Open) -> None:
+    held = page("graph", node="gene:")
+    (choice,) = [one for one in held.button if one.label == "ALPHA (gA)"]
+    choice.click().run()
+    assert held.query_params["node"] in ("gene:gA", ["gene:gA"])
+    assert "edges" in words(held)
+
+
 def test_a_gene_page_holds_its_variants_alone(page: Open) -> None:
     held = page("gene", gene="beta")
     text = words(held)
