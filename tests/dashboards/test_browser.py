@@ -239,6 +239,7 @@ def test_an_export_of_variants_is_what_was_filtered(
     page.wait_for_url(re.compile("impact=HIGH"))
     n = int((frame["impact"] == "HIGH").sum())
     page.get_by_role("heading", name=f"{n:,}", exact=True).wait_for()
+    settle(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="TSV, all that pass").click()
     saved = pd.read_csv(download.value.path(), sep="\t")
