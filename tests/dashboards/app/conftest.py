@@ -6,8 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-pytest.importorskip("streamlit", reason="the extra 'dashboard' is not installed")
-
 from dashboards.app import offer
 from data_registry.store import open_store
 from graph_builder.cli import build_workspace

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+pytest.importorskip("streamlit", reason="the extra 'dashboard' is not installed")
+
 from streamlit.testing.v1 import AppTest
 
 from dashboards import jobs

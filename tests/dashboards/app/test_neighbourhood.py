@@ -6,6 +6,8 @@ import networkx as nx
 import pandas as pd
 import pytest
 
+pytest.importorskip("streamlit", reason="the extra 'dashboard' is not installed")
+
 from dashboards.app import features, haplotypes, layers
 from dashboards.app.features import exons
 from dashboards.app.neighbourhood import Graph, edge_table

@@ -17,6 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+pytest.importorskip("streamlit", reason="the extra 'dashboard' is not installed")
+
 from dashboards.app.navigation import SCREENS
 from tests.organisms import snv, vcf_text
 
@@ -32,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run",
