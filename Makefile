@@ -21,7 +21,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 # The aligner for relatives' genomes has no wheels: it is left out where no C compiler is.
-EXTRAS := demo,panels,single-cell,pictures,api,causal,dev$(if $(shell command -v cc),$(comma)relatives)
+EXTRAS := demo,panels,single-cell,pictures,dashboard,api,causal,dev$(if $(shell command -v cc),$(comma)relatives)
 
 ifeq ($(filter cpu cuda none,$(TORCH)),)
   $(error TORCH is '$(TORCH)'; it must be cpu, cuda or none)

@@ -19,6 +19,7 @@ from data_registry.console import (
     show_table,
     step_reporter,
 )
+from data_registry.errors import MissingOptionalError
 from data_registry.store import open_store
 from graph_builder import cli as graph
 from variant_effect import cli as trained
@@ -118,6 +119,45 @@ def demo(
     A second call recomputes nothing.
     """
     run_demo(Path(workspace), region)
+
+
+@app.command()
+def dashboard(
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--workspace",
+            "-w",
+            envvar="CISGRAPH_WORKSPACE",
+            help="A workspace folder; may repeat.",
+        ),
+    ] = None,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(help="Parquet of scores outside the workspaces; may repeat."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port on this machine.")
+    ] = 8501,
+) -> None:
+    """Look at workspaces and scores in a browser, on this machine only.
+
+    Pages for regions, variants, evidence cards, genes, the graph, and scoring a file.
+    Nothing is sent anywhere. Stop it with Ctrl-C. Needs the extra 'dashboard'.
+
+    Examples:
+
+        cisgraph dashboard -w rice
+
+        cisgraph dashboard -w rice -w maize --scores lines.parquet --port 8600
+    """
+    try:
+        from dashboards.app.server import serve
+    except ModuleNotFoundError as error:
+        raise MissingOptionalError(
+            f"the dashboard needs '{error.name}': pip install 'cisgraph[dashboard]'"
+        ) from error
+    serve([Path(one) for one in workspace or ["workspace"]], scores or [], port)
 
 
 def main() -> None:

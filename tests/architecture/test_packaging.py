@@ -11,6 +11,7 @@ from .test_repository import PACKAGES, ROOT, tracked_files
 
 OPTIONAL = (
     "accelerate",
+    "altair",
     "anndata",
     "bed_reader",
     "dagster",
@@ -23,9 +24,11 @@ OPTIONAL = (
     "optuna",
     "peft",
     "pgenlib",
+    "playwright",
     "safetensors",
     "semopy",
     "sklearn",
+    "st_link_analysis",
     "starlette",
     "streamlit",
     "tokenizers",

@@ -10,7 +10,7 @@ from dashboards.cli import app, columns_page
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "add", "ls", "show", "verify", "remove", "kinds", "catalogue", "fetch", "doctor",
-    "relatives", "precompute", "models", "prior", "build", "validate", "diff", "export", "score", "explain-variant", "columns", "demo", "rebuild", "keep-scored", "schedule", "causal", "serve",
+    "relatives", "precompute", "models", "prior", "build", "validate", "diff", "export", "score", "explain-variant", "columns", "demo", "rebuild", "keep-scored", "schedule", "causal", "dashboard", "serve",
 )  # fmt: skip
 
 
