@@ -32,7 +32,7 @@ from dashboards.api.graph_tables import GraphTables
 from data_registry.contigs import ContigNames
 from data_registry.errors import MissingLayerError, WorkspaceError
 from data_registry.store import Source, Store
-from data_registry.workspace import Workspace
+from data_registry.workspace import Workspace, pinned
 from graph_builder.manifest import CURRENT, MANIFEST, current_graph, digest_json
 
 _LOOK_EVERY_S = 0.5
@@ -69,6 +69,9 @@ class Snapshot:
         self, workspace: Path, folder: Path, before: "Snapshot | None" = None
     ) -> None:
         self.folder = folder
+        whole = workspace.resolve()
+        # A rebuild may publish another version at any moment: this one is read to the end.
+        workspace = pinned(whole)
         self.version = version_of(workspace)
         self.readers = 0
         self.is_old = False
@@ -78,7 +81,7 @@ class Snapshot:
         if graph is not None:
             (folder / "graph" / graph.name).symlink_to(graph)
             (folder / "graph" / CURRENT).write_text(graph.name)
-        for path in workspace.resolve().iterdir():
+        for path in workspace.iterdir():
             is_registry = path.name.startswith("registry.duckdb")
             if not (is_registry or path.name in _OWN or path.name.startswith(".")):
                 (folder / path.name).symlink_to(path)
@@ -86,7 +89,7 @@ class Snapshot:
             str(folder / "registry.duckdb"), read_only=True,
             config={"memory_limit": _MEMORY, "threads": _THREADS},
         )  # fmt: skip
-        allowed = [workspace.resolve(), folder.resolve()]
+        allowed = [whole, folder.resolve()]
         listed = ", ".join("'" + str(p).replace("'", "''") + "'" for p in allowed)
         self._connection.execute(f"SET allowed_directories = [{listed}]")
         self._connection.execute("SET enable_external_access = false")
@@ -260,6 +263,7 @@ def _sweep() -> None:
 
 def version_of(workspace: Path) -> tuple[object, ...]:
     """Return what changes whenever the registry, or (last two) the current graph, does."""
+    workspace = pinned(workspace.resolve())
     registry = _states(workspace, ("registry.duckdb", "registry.duckdb.wal"))
     graph = _graph(workspace)
     changed = None if graph is None else (graph / MANIFEST).stat().st_mtime_ns
@@ -267,7 +271,7 @@ def version_of(workspace: Path) -> tuple[object, ...]:
 
 
 def _graph(workspace: Path) -> Path | None:
-    return current_graph(Workspace(workspace.resolve()).graph)
+    return current_graph(Workspace(workspace).graph)
 
 
 def _copy(workspace: Workspace, folder: Path) -> None:
