@@ -1,0 +1,174 @@
+"""What the benchmarks of the graph model share: variants of a network, kept predictions.
+
+``benchmarks/graph_variants.py``, ``graph_links.py``, ``graph_demo.py`` and
+``graph_scaling.py`` are the commands.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.block_bootstrap import Blocks, Estimate
+from models.graph.baselines import relations
+from models.graph.network import NetworkSettings, Queries
+from models.graph.structure import EdgeKey, Graph
+from models.graph.tasks import Task, VariantTask
+from models.graph.training import GraphModel, TrainingSettings, generator_of
+
+SEEDS = (0, 1, 2)
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One kind of network: which edges it sees, and how its memory is made.
+
+    Parameters
+    ----------
+    without
+        Edge types that it does not see.
+    shuffled
+        Edges go to random senders of their type.
+    permuted
+        Training labels are given to other variants at random: what is above chance then
+        is a leak.
+    """
+
+    name: str
+    without: tuple[EdgeKey, ...] = ()
+    shuffled: bool = False
+    permuted: bool = False
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+
+def arms_of(
+    graph: Graph,
+    queries: Queries | None,
+    network: NetworkSettings,
+    training: TrainingSettings,
+) -> list[Arm]:
+    """Return the full network and everything it is compared with."""
+    by_relation = relations(graph, queries)
+    every = tuple(key for keys in by_relation.values() for key in keys)
+    full = Arm("graph", network=network, training=training)
+    return [
+        full,
+        replace(full, name="graph_no_edges", without=every),
+        replace(full, name="graph_shuffled_edges", shuffled=True),
+        replace(full, name="graph_no_external", network=replace(network, slots=0)),
+        replace(
+            full, name="graph_random_slots", training=replace(training, knowledge=False)
+        ),
+        *(
+            replace(full, name=f"graph_without_{name}", without=tuple(keys))
+            for name, keys in by_relation.items()
+        ),
+    ]  # fmt: skip
+
+
+def changed(arm: Arm, graph: Graph, tasks: Sequence[Task], seed: int) -> tuple[Graph, list[Task]]:  # fmt: skip
+    """Return the graph and tasks as an arm sees them."""
+    generator = generator_of(seed, 77)
+    graph = graph.without(arm.without)
+    if arm.shuffled:
+        graph = graph.shuffled(generator)
+    found: list[Task] = []
+    for task in tasks:
+        if isinstance(task, VariantTask):
+            queries = task.queries.without(arm.without)
+            if arm.shuffled:
+                edges = {
+                    key: replace(
+                        e, source=e.source[torch.randperm(len(e), generator=generator)]
+                    )
+                    for key, e in queries.edges.items()
+                }
+                queries = replace(queries, edges=edges)
+            label = task.label
+            if arm.permuted:
+                rows = torch.cat([task.train, task.validation])
+                label = label.clone()
+                label[rows] = label[rows[torch.randperm(len(rows), generator=generator)]]
+            found.append(replace(task, queries=queries, label=label))
+        else:
+            found.append(task)
+    return graph, found
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Fits arms, and keeps what they predict."""
+
+    folder: Path
+    digest: str
+    tell: Callable[[str], None]
+
+    def predict(
+        self, arm: Arm, graph: Graph, tasks: Sequence[Task],
+        vocabulary: Mapping[str, list[str]], rows: Tensor, seed: int,
+    ) -> Reals:  # fmt: skip
+        """Return what the first task predicts for some rows, ``(rows, outputs)``."""
+        what = json.dumps([asdict(arm), self.digest, seed], sort_keys=True)
+        kept = (
+            self.folder
+            / f"{arm.name}-{seed}-{hashlib.sha256(what.encode()).hexdigest()[:12]}.npy"
+        )
+        if kept.is_file():
+            return np.load(kept)
+        began = time.perf_counter()
+        graph, tasks = changed(arm, graph, tasks, seed)
+        model = GraphModel(arm.network, arm.training)
+        model.fit(graph, tasks, vocabulary, seed=seed)
+        assert model.network is not None
+        with torch.inference_mode():
+            found = tasks[0].predict(model.network, model.states(graph), rows)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        np.save(kept, found)
+        epochs = len(model.history)
+        self.tell(f"{arm.name} seed {seed}: {epochs} epochs, {time.perf_counter() - began:.0f} s")
+        return found
+
+
+def describe(
+    found: Mapping[str, Estimate], reference: str, seeds: Mapping[str, list[float]]
+) -> dict[str, Any]:
+    """Return figures, and the reference's paired difference from each other one."""
+    best = found[reference]
+    return {
+        name: {
+            **each.describe(),
+            "by_seed": [round(v, 4) for v in seeds.get(name, [])],
+            **(
+                {} if name == reference
+                else {f"{reference}_minus_this": (best - each).describe()}
+            ),
+        }
+        for name, each in found.items()
+    }  # fmt: skip
+
+
+def mean_rank(each: Sequence[Reals]) -> Reals:
+    """Return the mean of scores over seeds."""
+    found: Reals = np.mean(each, axis=0)
+    return found
+
+
+def data_digest(*arrays: NDArray[Any]) -> str:
+    """Return a digest of arrays."""
+    digest = hashlib.sha256()
+    for each in arrays:
+        digest.update(np.ascontiguousarray(each).tobytes())
+    return digest.hexdigest()[:16]
+
+
+__all__ = ["SEEDS", "Arm", "Blocks", "Runs", "arms_of", "data_digest", "describe"]
