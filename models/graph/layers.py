@@ -58,7 +58,9 @@ class LocalAttention(nn.Module):
         super().__init__()
         self.heads, self.depth = heads, width // heads
         linear = {
-            part: nn.ModuleDict({name: nn.Linear(width, width) for name in types})
+            part: nn.ModuleDict(
+                {name: nn.Linear(width, width, bias=part != "out") for name in types}
+            )
             for part in ("query", "key", "value", "out")
         }
         self.query, self.key = linear["query"], linear["key"]

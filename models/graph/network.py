@@ -232,8 +232,9 @@ class GraphTransformer(nn.Module):
         if layout.n_variant:
             sizes[VARIANT] = layout.n_variant
         self.inputs = nn.ModuleDict(
-            {name: nn.Linear(2 * n, width) for name, n in sizes.items()}
+            {name: nn.Linear(2 * n, width) for name, n in sizes.items() if n}
         )
+        self.kinds = nn.ParameterDict({n: torch.zeros(width) for n in sizes})
         self.members = nn.ModuleDict(
             {
                 name: nn.Embedding(len(layout.vocabulary[name]) + 1, width, padding_idx=0)
@@ -251,7 +252,9 @@ class GraphTransformer(nn.Module):
 
     def enter(self, name: str, nodes: Nodes) -> Tensor:
         """Return the first state of nodes, ``(n, width)``."""
-        h: Tensor = self.inputs[name](masked(nodes.x, nodes.known))
+        h: Tensor = self.kinds[name].expand(len(nodes), -1)
+        if name in self.inputs:
+            h = h + self.inputs[name](masked(nodes.x, nodes.known))
         if name in self.members:
             h = h + self.members[name](nodes.member + 1)
         return h
@@ -290,14 +293,11 @@ class GraphTransformer(nn.Module):
     def judge(self, task: str, states: States, queries: Queries) -> VariantAnswer:
         """Ask a variant head."""
         h = self.read(states, queries)
-        pairs = queries.edges.get(NEAR) or _no_pairs(self.layout, len(queries))
+        pairs = queries.edges[NEAR] if NEAR in queries.edges else self._no_pairs(queries)
         answer: VariantAnswer = self.heads[task](h, states.last[GENE], pairs)
         return answer
 
-
-def _no_pairs(layout: Layout, n: int) -> Edges:
-    none = torch.zeros(0, dtype=torch.long)
-    width = layout.edges.get(NEAR, 0)
-    return Edges.of(
-        none, none, n, torch.zeros(0, width), torch.zeros(0, width, dtype=torch.bool)
-    )
+    def _no_pairs(self, queries: Queries) -> Edges:
+        x = queries.nodes.x.new_zeros(0, self.layout.edges.get(NEAR, 0))
+        none = torch.zeros(0, dtype=torch.long)
+        return Edges.of(none, none, len(queries), x, x.bool())
