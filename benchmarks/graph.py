@@ -98,7 +98,9 @@ def changed(arm: Arm, graph: Graph, tasks: Sequence[Task], seed: int) -> tuple[G
             if arm.permuted:
                 rows = torch.cat([task.train, task.validation])
                 label = label.clone()
-                label[rows] = label[rows[torch.randperm(len(rows), generator=generator)]]
+                label[rows] = label[
+                    rows[torch.randperm(len(rows), generator=generator)]
+                ]
             found.append(replace(task, queries=queries, label=label))
         else:
             found.append(task)
@@ -129,13 +131,15 @@ class Runs:
         graph, tasks = changed(arm, graph, tasks, seed)
         model = GraphModel(arm.network, arm.training)
         model.fit(graph, tasks, vocabulary, seed=seed)
-        assert model.network is not None
+        assert model.network is not None  # noqa: S101
         with torch.inference_mode():
             found = tasks[0].predict(model.network, model.states(graph), rows)
         self.folder.mkdir(parents=True, exist_ok=True)
         np.save(kept, found)
         epochs = len(model.history)
-        self.tell(f"{arm.name} seed {seed}: {epochs} epochs, {time.perf_counter() - began:.0f} s")
+        self.tell(
+            f"{arm.name} seed {seed}: {epochs} epochs, {time.perf_counter() - began:.0f} s"
+        )
         return found
 
 

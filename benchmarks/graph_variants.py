@@ -82,7 +82,9 @@ VALIDATION_PAIRS = 6_000
 DRAWS = 1_000
 SEED = 20_261_127
 NETWORK = NetworkSettings()
-TRAINING = TrainingSettings(epochs=7, batch_size=4_096, learning_rate=5e-3, patience=3, fan_out=6)
+TRAINING = TrainingSettings(
+    epochs=7, batch_size=4_096, learning_rate=5e-3, patience=3, fan_out=6
+)
 LABEL_FREE = ("genome", "annotation", "intervals", "motifs", "contacts", "gene_sets")
 
 Flags = NDArray[np.bool_]
@@ -243,13 +245,17 @@ def audit(
 ) -> list[dict[str, Any]]:
     """List what could carry the label, and what shows that it does not."""
     used = [*TYPES, *(n for n in relations(setting.graph))]
-    with_panels = make_graph(data, work / "graph_with_panels", (*LABEL_FREE, "variants"))
+    with_panels = make_graph(
+        data, work / "graph_with_panels", (*LABEL_FREE, "variants")
+    )
     differ = [
         name for name in used
         if manifest.types[name].digest != with_panels.types[name].digest
     ]  # fmt: skip
     frame = setting.frame
-    shared = set(frame.loc[setting.learn, "contig"]) & set(frame.loc[setting.test, "contig"])
+    shared = set(frame.loc[setting.learn, "contig"]) & set(
+        frame.loc[setting.test, "contig"]
+    )
     pairs = frame.loc[setting.test].groupby("pair")["label"].agg(["sum", "size"])
     forbidden = {"panel_max_af", "ac", "an", "af", "frequency", "kind", "gwas"}
     senders = {key[0] for key in setting.task.queries.edges}
@@ -294,7 +300,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     frame = make_evidence(data, work)
     setting = make_setting(frame, manifest.path)
     test, y = setting.test, frame["label"].to_numpy() == 1
-    tell(f"{setting.learn.sum():,} SNVs to learn, {setting.check.sum():,} to stop, {test.sum():,} to judge")
+    tell(
+        f"{setting.learn.sum():,} SNVs to learn, {setting.check.sum():,} to stop, {test.sum():,} to judge"
+    )
     checks = audit(setting, manifest, data, work)
     tell(f"audit: {[c['source'] for c in checks if not c['holds']] or 'all hold'}")
     scores = {
@@ -314,7 +322,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     calibration: dict[str, list[NDArray[np.float64]]] = {}
     for seed in SEEDS:
         for arm in arms:
-            said = runs.predict(arm, graph, [task], setting.vocabulary, both, seed)[:, 0]
+            said = runs.predict(arm, graph, [task], setting.vocabulary, both, seed)[
+                :, 0
+            ]
             scores.setdefault(arm.name, []).append(said[: len(rows)])
             calibration.setdefault(arm.name, []).append(said[len(rows) :])
         result = measure(setting, scores, calibration, arms)
@@ -359,9 +369,9 @@ def measure(
         kind: frame[f"markov_llr_{kind}"].notna().to_numpy()[test] for kind in KINDS
     }
     ancestral = (frame["outgroups_with_alt"] == "none").to_numpy()[test]
-    strata["reference_is_ancestral"] = ancestral & (
-        frame["outgroups_with_third_base"] == 0
-    ).to_numpy()[test]
+    strata["reference_is_ancestral"] = (
+        ancestral & (frame["outgroups_with_third_base"] == 0).to_numpy()[test]
+    )
     shown = ("graph", "graph_no_edges", "fitted_prior", "boosting_joined")
     return {
         "auroc": describe(found, "graph", by_seed),

@@ -151,7 +151,9 @@ def _candidates(
     low = np.searchsorted(linked, cre, side="left")
     high = np.minimum(np.searchsorted(linked, cre, side="right"), low + MOST_LINKED)
     owner = np.repeat(np.arange(len(cre)), high - low)
-    at = np.arange(len(owner)) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+    at = np.arange(len(owner)) - np.repeat(
+        np.cumsum(high - low) - (high - low), high - low
+    )
     row = order[np.repeat(low, high - low) + at]
     variant = np.concatenate([near, in_cre[owner]])
     candidate = np.concatenate([gene, places.link_gene[row]])
@@ -167,4 +169,6 @@ def _candidates(
 def _edges(source: Ints, target: Ints, n: int, x: NDArray[np.floating]) -> Edges:
     known = torch.from_numpy(~np.isnan(x.astype(float)))
     values = torch.from_numpy(np.arcsinh(np.nan_to_num(x.astype(float)))).float()
-    return Edges.of(torch.from_numpy(source), torch.from_numpy(target), n, values, known)
+    return Edges.of(
+        torch.from_numpy(source), torch.from_numpy(target), n, values, known
+    )

@@ -152,7 +152,7 @@ class VariantColumns:
         for name in features:
             column = table[name]
             if pd.api.types.is_numeric_dtype(column):
-                if column.nunique(dropna=False) > 1:
+                if len(column.unique()) > 1:
                     numbers.append(name)
                 continue
             counts = column.dropna().astype(str).value_counts()

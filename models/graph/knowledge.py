@@ -1,13 +1,11 @@
 """Memory slots that start as something known, and what became of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.graph.layers import ExternalAttention
 from models.graph.network import GraphTransformer, States
 from models.graph.structure import EdgeKey, Graph
 
@@ -42,7 +40,7 @@ def start_slots(network: GraphTransformer, graph: Graph) -> Slots:
     names = graph.names.get("pathway", [])
     with torch.no_grad():
         states = network.eval().encode(graph)
-        for block, hidden in zip(network.blocks, states.hidden, strict=False):
+        for block, hidden in zip(network.stack, states.hidden, strict=False):
             if block.external is None:
                 continue
             h = block.norms[1](hidden["gene"])
@@ -92,7 +90,7 @@ def describe_slots(
         most; ``pathway`` whose genes attend most beside the others and its ``auroc``;
         and ``auroc_of_start``: of the pathway it started as, None where random.
     """
-    block = network.blocks[-1]
+    block = network.stack[-1]
     if block.external is None:
         return []
     h = _before_external(network, states, graph)
@@ -122,9 +120,9 @@ def describe_slots(
 
 def _before_external(network: GraphTransformer, states: States, graph: Graph) -> Tensor:
     """Return what the last block's memory is asked by genes."""
-    block, before = network.blocks[-1], states.hidden[-2]
+    block, before = network.stack[-1], states.hidden[-2]
     first, second, _ = block.norms
-    speak: Mapping[str, Tensor] = {name: first(h) for name, h in before.items()}
+    speak = {name: first(h) for name, h in before.items()}
     heard, _ = block.local(speak, {"gene": speak["gene"]}, graph.edges)
     found: Tensor = second(before["gene"] + heard["gene"])
     return found
@@ -136,6 +134,3 @@ def _auroc(score: Tensor, members: Tensor) -> float:
     n = len(members)
     above = float(rank[members].sum()) - n * (n + 1) / 2
     return above / max(n * (len(score) - n), 1)
-
-
-__all__ = ["ExternalAttention", "Slots", "choose_pathways", "describe_slots", "start_slots"]

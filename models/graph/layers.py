@@ -102,16 +102,14 @@ class LocalAttention(nn.Module):
                     more_key, more_value = both.chunk(2, dim=1)
                     keys = keys + more_key.view(shape)
                     value = value + more_value.view(shape)
-                logits.append(
-                    (query[edge.target] * keys).sum(-1) + self.prior[one]
-                )
+                logits.append((query[edge.target] * keys).sum(-1) + self.prior[one])
                 values.append(value)
             target = torch.cat([edge.target for edge in mine.values()])
             weight = segment_softmax(torch.cat(logits), target, len(h))
             total = torch.zeros_like(h).view(shape)
             total = total.index_add(0, target, weight[:, :, None] * torch.cat(values))
             heard[name] = self.out[name](total.reshape(h.shape))
-            parts = weight.split([len(edge) for edge in mine.values()])
+            parts = torch.split(weight, [len(edge) for edge in mine.values()])
             weights |= dict(zip(mine, parts, strict=True))
         return heard, weights
 
@@ -220,5 +218,7 @@ class Block(nn.Module):
                 name: h[name] + self.dropout(self.external(normed[name], totals))
                 for name in h
             }
-        h = {name: each + self.dropout(self.mix(third(each))) for name, each in h.items()}
+        h = {
+            name: each + self.dropout(self.mix(third(each))) for name, each in h.items()
+        }
         return Heard(h, totals, weights)

@@ -8,6 +8,7 @@ a label.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -250,6 +251,11 @@ class GraphTransformer(nn.Module):
         )  # fmt: skip
         self.heads = nn.ModuleDict(heads)
 
+    @property
+    def stack(self) -> list[Block]:
+        """The blocks, first to last."""
+        return cast("list[Block]", list(self.blocks))
+
     def enter(self, name: str, nodes: Nodes) -> Tensor:
         """Return the first state of nodes, ``(n, width)``."""
         h: Tensor = self.kinds[name].expand(len(nodes), -1)
@@ -275,7 +281,7 @@ class GraphTransformer(nn.Module):
         ]
         found: list[Tensor | None] = []
         weights = []
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.stack):
             given = totals[i] if totals is not None else None
             heard = block(hidden[-1], hidden[-1], graph.edges, given)
             hidden.append(heard.hidden)
@@ -286,14 +292,16 @@ class GraphTransformer(nn.Module):
     def read(self, states: States, queries: Queries) -> Tensor:
         """Return the last state of variants that read from a stored graph."""
         h = {VARIANT: self.enter(VARIANT, queries.nodes)}
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.stack):
             h = block(states.hidden[i], h, queries.edges, states.totals[i]).hidden
         return h[VARIANT]
 
     def judge(self, task: str, states: States, queries: Queries) -> VariantAnswer:
         """Ask a variant head."""
         h = self.read(states, queries)
-        pairs = queries.edges[NEAR] if NEAR in queries.edges else self._no_pairs(queries)
+        pairs = (
+            queries.edges[NEAR] if NEAR in queries.edges else self._no_pairs(queries)
+        )
         answer: VariantAnswer = self.heads[task](h, states.last[GENE], pairs)
         return answer
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,6 @@ from models.graph.features import Scales, VariantColumns
 from models.graph.network import NEAR, Queries
 from models.graph.settings import (
     ELEMENTS,
-    EXPRESSION,
-    LINKS,
     VARIANTS,
     Settings,
     SplitSettings,
@@ -97,7 +94,9 @@ def read_variants(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise MalformedFileError(path, f"cannot be read: {error}", remedy=remedy) from error
+        raise MalformedFileError(
+            path, f"cannot be read: {error}", remedy=remedy
+        ) from error
     if missing := [name for name in KEYS if name not in table]:
         raise MalformedFileError(path, f"no column {', '.join(missing)}", remedy=remedy)
     if not table["label"].isin([0, 1]).all():
@@ -107,7 +106,7 @@ def read_variants(path: Path) -> pd.DataFrame:
 
 def features_of(table: pd.DataFrame, leave_out: tuple[str, ...] = ()) -> list[str]:
     """Return the columns that are read of a variant."""
-    return [name for name in table if name not in {*KEYS, *TRUTH, *leave_out}]
+    return [str(name) for name in table if name not in {*KEYS, *TRUTH, *leave_out}]
 
 
 def parts_of_nodes(data: HeteroData, split: SplitSettings) -> dict[str, Tensor]:
@@ -118,12 +117,16 @@ def parts_of_nodes(data: HeteroData, split: SplitSettings) -> dict[str, Tensor]:
     InputError
         A contig of the split is none of the graph's.
     """
-    part_of = dict.fromkeys(split.validation, VALIDATION) | dict.fromkeys(split.test, TEST)
+    part_of = dict.fromkeys(split.validation, VALIDATION) | dict.fromkeys(
+        split.test, TEST
+    )
     found, seen = {}, set()
     for name in data.node_types:
         if "contig" in data[name]:
             seen |= set(data[name].contig)
-            found[name] = torch.tensor([part_of.get(c, TRAIN) for c in data[name].contig])
+            found[name] = torch.tensor(
+                [part_of.get(c, TRAIN) for c in data[name].contig]
+            )
     if unknown := sorted(set(part_of) - seen):
         raise InputError(f"split: the graph has no contig {', '.join(unknown)}")
     return found
@@ -166,14 +169,12 @@ def prepare(
             tasks.append(getattr(rows, task.kind)(task))
     teach = {name: p == TRAIN for name, p in part.items() if name in settings.types}
     scales = Scales.of(graph, teach, queries or Queries(_no_nodes(), {}))
-    scaled = [
-        _scaled(task, scales) if isinstance(task, VariantTask) else task for task in tasks
-    ]
-    for task in scaled:
-        if not len(task.train) or not len(task.validation):
+    scaled = [_scaled(t, scales) if isinstance(t, VariantTask) else t for t in tasks]
+    for each in scaled:
+        if not len(each.train) or not len(each.validation):
             raise InputError(
-                f"task {task.name}: {len(task.train)} rows to learn from and "
-                f"{len(task.validation)} to stop by; name other contigs under [split]"
+                f"task {each.name}: {len(each.train)} rows to learn from and "
+                f"{len(each.validation)} to stop by; name other contigs under [split]"
             )
     return Prepared(
         manifest.digest, scales.graph(graph), tuple(scaled), vocabulary, scales, columns,
@@ -248,7 +249,10 @@ class _Rows:
             return unknown, unknown.clone()
         place = {name: i for i, name in enumerate(self.data["gene"].identifier)}
         target = torch.tensor(
-            [-1 if pd.isna(name) else place.get(name, -2) for name in table["target_gene"]]
+            [
+                -1 if pd.isna(name) else place.get(name, -2)
+                for name in table["target_gene"]
+            ]
         )
         self.left_out["target genes that the graph lacks"] = int((target == -2).sum())
         label = (pairs.source == target[pairs.target]).float()
@@ -271,7 +275,8 @@ class _Rows:
                 f"no expression data set {task.dataset!r} is registered; "
                 "'cisgraph add TABLE --kind expression' adds one"
             )
-        wide = np.log2(1 + frame.pivot_table(index="gene_id", columns="sample_id", values="value"))
+        frame["value"] = np.log2(1 + frame["value"])
+        wide = frame.pivot_table(index="gene_id", columns="sample_id", values="value")
         names = self.data["gene"].identifier
         target = torch.from_numpy(wide.reindex(names).to_numpy(np.float32))
         self.left_out["genes with expression that the graph lacks"] = len(
@@ -283,7 +288,9 @@ class _Rows:
 
     def elements(self, task: TaskSettings) -> NodeTask:
         """Class of the element first, as a number; the activity is hidden from the graph."""
-        classes = next(a for a in NODE_TYPES["cre"].attributes if a.name == "class").choices
+        classes = next(
+            a for a in NODE_TYPES["cre"].attributes if a.name == "class"
+        ).choices
         given = self.manifest.table("cre")["class"].to_pylist()
         target = torch.tensor([[float(classes.index(one))] for one in given])
         return self._nodes(task, "cre", target, n_classes=len(classes))
@@ -294,7 +301,9 @@ class _Rows:
         known = ~torch.isnan(target).all(1)
         rows = [torch.nonzero(known & (self.part[name] == p))[:, 0] for p in (0, 1, 2)]
         self.test[task.name] = rows[2]
-        return NodeTask(task.name, name, target, rows[0], rows[1], n_classes, task.weight)
+        return NodeTask(
+            task.name, name, target, rows[0], rows[1], n_classes, task.weight
+        )
 
     def links(self, task: TaskSettings) -> LinkTask:
         kind = EDGE_TYPES[task.edge]
@@ -312,7 +321,9 @@ class _Rows:
             rng = np.random.default_rng(SEED)
             sizes = (self.data[kind.source].num_nodes, self.data[kind.target].num_nodes)
             more = draw_negatives(left, right, sizes, task.negatives, rng)
-            target = np.r_[np.ones(len(left)), np.zeros(len(more[0]))].astype(np.float32)
+            target = np.r_[np.ones(len(left)), np.zeros(len(more[0]))].astype(
+                np.float32
+            )
             left, right = np.r_[left, more[0]], np.r_[right, more[1]]
         left, right = torch.from_numpy(left.copy()), torch.from_numpy(right.copy())
         values = torch.from_numpy(target)
@@ -355,5 +366,3 @@ def _moments(target: Tensor) -> tuple[Tensor, Tensor]:
     mean = target.nan_to_num().sum(0) / n
     sd = (torch.where(known, target - mean, 0.0).square().sum(0) / n).sqrt()
     return mean, torch.where(sd > 1e-6, sd, 1.0)
-
-

@@ -47,7 +47,8 @@ def first_of_rows(edges: Edges, nodes: Tensor, fan_out: int | None) -> Tensor:
         count = count.clamp(max=fan_out)
     before = count.cumsum(0) - count
     at = torch.arange(int(count.sum())) - before.repeat_interleave(count)
-    return first.repeat_interleave(count) + at
+    rows: Tensor = first.repeat_interleave(count) + at
+    return rows
 
 
 def thin(graph: Graph, fan_out: Mapping[EdgeKey, int] | int | None) -> Graph:
@@ -109,13 +110,13 @@ def sample(
             kept[key].append(at)
             senders.setdefault(key[0], []).append(edges.source[at])
         frontier = {name: number(name, torch.cat(s)) for name, s in senders.items()}
-    edges = {}
+    between = {}
     for key, parts in kept.items():
         mine = graph.edges[key]
         at = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long)
-        edges[key] = Edges.of(
+        between[key] = Edges.of(
             new[key[0]][mine.source[at]], new[key[2]][mine.target[at]],
             len(rows[key[2]]), mine.x[at], mine.known[at],
         )  # fmt: skip
     nodes_ = {name: graph.nodes[name].take(rows[name]) for name in graph.nodes}
-    return Sample(Graph(nodes_, edges), rows)
+    return Sample(Graph(nodes_, between), rows)

@@ -49,7 +49,9 @@ class TaskSettings:
     @property
     def name(self) -> str:
         """Name of its head."""
-        return "_".join(p for p in (self.kind, self.dataset, self.edge, self.value) if p)
+        return "_".join(
+            p for p in (self.kind, self.dataset, self.edge, self.value) if p
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,17 @@ def settings_from(content: Mapping[str, Any]) -> Settings:
     """
     content = _tuples(content)
     training = dict(content.get("training", {}))
-    causal = build_settings(CausalSettings, training.get("causal", {}), "training.causal")
+    causal = build_settings(
+        CausalSettings, training.get("causal", {}), "training.causal"
+    )
     content |= {
         "tasks": tuple(
-            build_settings(TaskSettings, task, "tasks") for task in content.get("tasks", ())
+            build_settings(TaskSettings, task, "tasks")
+            for task in content.get("tasks", ())
         ),
-        "network": build_settings(NetworkSettings, content.get("network", {}), "network"),
+        "network": build_settings(
+            NetworkSettings, content.get("network", {}), "network"
+        ),
         "training": build_settings(
             TrainingSettings, training | {"causal": causal}, "training"
         ),
@@ -135,7 +142,9 @@ def _check(settings: Settings) -> None:
         raise InputError("give at least one [[tasks]] and one of seeds")
     for task in settings.tasks:
         if task.kind not in KINDS:
-            raise InputError(f"no kind of task {task.kind!r}; there are {', '.join(KINDS)}")
+            raise InputError(
+                f"no kind of task {task.kind!r}; there are {', '.join(KINDS)}"
+            )
         if task.kind == LINKS and task.edge not in EDGE_TYPES:
             raise InputError(f"task links: no edge type {task.edge!r}")
     names = [task.name for task in settings.tasks]
@@ -144,7 +153,9 @@ def _check(settings: Settings) -> None:
     if sum(task.kind == VARIANTS for task in settings.tasks) > 1:
         raise InputError("one task of variants is the most there can be")
     if unknown := sorted(set(settings.types) - set(NODE_TYPES)):
-        raise InputError(f"no node type {unknown[0]!r}; there are {', '.join(NODE_TYPES)}")
+        raise InputError(
+            f"no node type {unknown[0]!r}; there are {', '.join(NODE_TYPES)}"
+        )
     if "variant" in settings.types:
         raise InputError(
             "variants of the graph cannot take part: which are there says what is known "

@@ -168,4 +168,3 @@ def graph_of(
             back = (target, BACK + relation, source)
             edges[back] = Edges.of(ends[1], ends[0], n[source], x, known)
     return Graph(nodes, edges, names)
-

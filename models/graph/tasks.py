@@ -29,20 +29,27 @@ Reals = NDArray[np.float64]
 
 
 class Task(Protocol):
-    """What training asks of a task.
+    """What training asks of a task."""
 
-    Parameters
-    ----------
-    train, validation
-        Numbers of the rows to learn from, and to stop and calibrate by.
-    weight
-        Of its loss beside the others'.
-    """
+    @property
+    def name(self) -> str:
+        """Name of its head."""
+        ...
 
-    name: str
-    train: Tensor
-    validation: Tensor
-    weight: float
+    @property
+    def train(self) -> Tensor:
+        """Numbers of the rows to learn from."""
+        ...
+
+    @property
+    def validation(self) -> Tensor:
+        """Numbers of the rows to stop and calibrate by."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Weight of its loss beside the others'."""
+        ...
 
     def head(self, width: int, layout: Layout) -> nn.Module:
         """Make the head."""
@@ -56,9 +63,7 @@ class Task(Protocol):
         """Return the mean loss of some rows."""
         ...
 
-    def predict(
-        self, network: GraphTransformer, states: States, rows: Tensor
-    ) -> Reals:
+    def predict(self, network: GraphTransformer, states: States, rows: Tensor) -> Reals:
         """Return logits or numbers of some rows, ``(n, outputs)``."""
         ...
 
@@ -131,13 +136,11 @@ class VariantTask:
         at = torch.nonzero(new >= 0)[:, 0]
         return at[torch.argsort(new[at], stable=True)]
 
-    def predict(
-        self, network: GraphTransformer, states: States, rows: Tensor
-    ) -> Reals:
+    def predict(self, network: GraphTransformer, states: States, rows: Tensor) -> Reals:
         """Return logits, ``(n, 1)``."""
         parts = [
             network.judge(self.name, states, self.queries.take(some)).logit
-            for some in rows.split(8_192)
+            for some in torch.split(rows, 8_192)
         ]
         found: Reals = torch.cat(parts)[:, None].double().numpy()
         return found
@@ -181,9 +184,7 @@ class NodeTask:
         known = ~torch.isnan(target[:, 0])
         return F.cross_entropy(said[known], target[known, 0].long())
 
-    def predict(
-        self, network: GraphTransformer, states: States, rows: Tensor
-    ) -> Reals:
+    def predict(self, network: GraphTransformer, states: States, rows: Tensor) -> Reals:
         """Return numbers or class logits."""
         said = network.heads[self.name](states.last[self.node_type][rows])
         found: Reals = said.double().numpy()
@@ -235,9 +236,7 @@ class LinkTask:
             return _mean_known((said - target.nan_to_num()).square() / 2, target)
         return F.binary_cross_entropy_with_logits(said, target)
 
-    def predict(
-        self, network: GraphTransformer, states: States, rows: Tensor
-    ) -> Reals:
+    def predict(self, network: GraphTransformer, states: States, rows: Tensor) -> Reals:
         """Return numbers or logits, ``(n, 1)``."""
         found: Reals = self._say(network, states, rows)[:, None].double().numpy()
         return found

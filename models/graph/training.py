@@ -16,7 +16,7 @@ from data_registry.errors import InputError
 from models.graph.knowledge import Slots, start_slots
 from models.graph.network import GraphTransformer, Layout, NetworkSettings, States
 from models.graph.sampling import Sample, sample, shuffle_rows, thin
-from models.graph.structure import EdgeKey, Graph
+from models.graph.structure import Graph
 from models.graph.tasks import Task
 from models.promoter.training import drawing_from
 
@@ -112,7 +112,9 @@ def causal_penalty(states: States, relations: Collection[str]) -> Tensor:
     shares = []
     for weights in states.weights:
         total = sum(w.sum() for w in weights.values())
-        other = [w.sum() for key, w in weights.items() if "__".join(key) not in relations]
+        other = [
+            w.sum() for key, w in weights.items() if "__".join(key) not in relations
+        ]
         if other:
             shares.append(torch.stack(other).sum() / total)
     return torch.stack(shares).mean() if shares else torch.zeros(())
@@ -210,7 +212,9 @@ class _Run:
         self.graph = causal_graph(graph, self.settings.causal)
         layout = layout_of(graph, tasks, vocabulary)
         with drawing_from(generator_of(seed)):
-            heads = {t.name: t.head(model.network_settings.width, layout) for t in tasks}
+            heads = {
+                t.name: t.head(model.network_settings.width, layout) for t in tasks
+            }
             self.network = GraphTransformer(model.network_settings, layout, heads)
             if self.settings.knowledge and model.network_settings.slots:
                 model.slots = start_slots(self.network, graph)
@@ -276,7 +280,9 @@ class _Run:
                 loss = torch.zeros(())
                 for task, some in zip(self.tasks, batch, strict=True):
                     if len(some):
-                        loss = loss + task.weight * task.loss(self.network, states, some)
+                        loss = loss + task.weight * task.loss(
+                            self.network, states, some
+                        )
                 total += loss.item() / n_steps
                 causal = settings.causal
                 if causal.weight:
@@ -363,9 +369,7 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     ]
 
 
-def _digest(
-    model: GraphModel, graph: Graph, tasks: Sequence[Task], seed: int
-) -> str:
+def _digest(model: GraphModel, graph: Graph, tasks: Sequence[Task], seed: int) -> str:
     about = {
         "network": asdict(model.network_settings), "training": asdict(model.training),
         "seed": seed, "tasks": [task.name for task in tasks],

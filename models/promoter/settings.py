@@ -114,7 +114,9 @@ def settings_from(content: Mapping[str, Any]) -> Settings:
     content |= {
         "data": build_settings(DataSettings, data, "data"),
         "network": NetworkSettings(kind, network),
-        "training": build_settings(TrainingSettings, _table(content, "training"), "training"),
+        "training": build_settings(
+            TrainingSettings, _table(content, "training"), "training"
+        ),
         "split": build_settings(SplitSettings, _table(content, "split"), "split"),
         "seeds": tuple(content.get("seeds", (0, 1, 2))),
     }

@@ -65,9 +65,14 @@ def toy_queries(n: int = 7, seed: int = 1) -> Queries:
 
 
 def toy_network(graph: Graph, queries: Queries, seed: int = 0, **settings: int) -> GraphTransformer:  # fmt: skip
-    edges = {key: e.x.shape[1] for key, e in (*graph.edges.items(), *queries.edges.items())}
+    edges = {
+        key: e.x.shape[1] for key, e in (*graph.edges.items(), *queries.edges.items())
+    }
     layout = Layout(
-        {name: each.x.shape[1] for name, each in graph.nodes.items()}, edges, 4, VOCABULARY
+        {name: each.x.shape[1] for name, each in graph.nodes.items()},
+        edges,
+        4,
+        VOCABULARY,
     )
     chosen = {"width": 8, "heads": 2, "blocks": 2, "slots": 3} | settings
     with torch.random.fork_rng():

@@ -128,7 +128,9 @@ def test_a_missing_attribute_is_no_zero(network, graph):
     hidden[0, 0] = False
 
     def first(x, k):
-        changed = Graph({**graph.nodes, "gene": type(nodes)(x, k, nodes.member)}, graph.edges)
+        changed = Graph(
+            {**graph.nodes, "gene": type(nodes)(x, k, nodes.member)}, graph.edges
+        )
         return network.encode(changed).last["gene"][0]
 
     other = seen.x.clone()

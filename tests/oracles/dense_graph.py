@@ -41,7 +41,10 @@ def _local(local, speak, graph, name):
                         continue
                     sender = speak[key[0]][edges.source[e]]
                     k = local.key[key[0]](sender)[part] @ local.relation_key[one][head]
-                    v = local.value[key[0]](sender)[part] @ local.relation_value[one][head]
+                    v = (
+                        local.value[key[0]](sender)[part]
+                        @ local.relation_value[one][head]
+                    )
                     if one in local.attributes:
                         more = local.attributes[one](
                             masked(edges.x[e : e + 1], edges.known[e : e + 1])
