@@ -19,13 +19,14 @@ from torch import Tensor
 
 from benchmarks.block_bootstrap import Blocks, Estimate
 from models.graph.baselines import relations
-from models.graph.network import NetworkSettings, Queries
+from models.graph.network import GraphTransformer, NetworkSettings, Queries, States
 from models.graph.structure import EdgeKey, Graph
 from models.graph.tasks import Task, VariantTask
 from models.graph.training import GraphModel, TrainingSettings, generator_of
 
 SEEDS = (0, 1, 2)
 Reals = NDArray[np.float64]
+Ask = Callable[[Any, GraphTransformer, States, Tensor], Reals]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,15 @@ class Runs:
     def predict(
         self, arm: Arm, graph: Graph, tasks: Sequence[Task],
         vocabulary: Mapping[str, list[str]], rows: Tensor, seed: int,
+        ask: Ask | None = None,
     ) -> Reals:  # fmt: skip
-        """Return what the first task predicts for some rows, ``(rows, outputs)``."""
+        """Return what the first task predicts for some rows, ``(rows, outputs)``.
+
+        Parameters
+        ----------
+        ask
+            Asks something else of the fitted model.
+        """
         what = json.dumps([asdict(arm), self.digest, seed], sort_keys=True)
         kept = (
             self.folder
@@ -133,7 +141,9 @@ class Runs:
         model.fit(graph, tasks, vocabulary, seed=seed)
         assert model.network is not None  # noqa: S101
         with torch.inference_mode():
-            found = tasks[0].predict(model.network, model.states(graph), rows)
+            states = model.states(graph)
+            first = tasks[0]
+            found = (ask or type(first).predict)(first, model.network, states, rows)
         self.folder.mkdir(parents=True, exist_ok=True)
         np.save(kept, found)
         epochs = len(model.history)

@@ -4,10 +4,14 @@ The columns are the features of ``variant_effect.combined``, so the graph model 
 fitted prior see the same of a variant. Neither frequencies nor associations are among them.
 """
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from variant_effect.combined import Evidence
-from variant_effect.prior_training import Sample
+
+if TYPE_CHECKING:
+    from variant_effect.prior_training import Sample
 
 KEYS = ("contig", "start", "end")
 
@@ -17,7 +21,7 @@ def evidence_frame(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame({**evidence.numbers, **evidence.levels})
 
 
-def sample_frame(sample: Sample) -> pd.DataFrame:
+def sample_frame(sample: "Sample") -> pd.DataFrame:
     """Return observed and simulated SNVs with their evidence.
 
     Returns

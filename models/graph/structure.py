@@ -4,7 +4,7 @@ Edges of one type are sorted by target, so the edges into a node are one stretch
 arrays. All that is drawn or computed per node works on such stretches.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -168,3 +168,37 @@ def graph_of(
             back = (target, BACK + relation, source)
             edges[back] = Edges.of(ends[1], ends[0], n[source], x, known)
     return Graph(nodes, edges, names)
+
+
+def union(graphs: Sequence[Graph]) -> tuple[Graph, list[dict[str, int]]]:
+    """Put graphs of the same types side by side, without edges between them.
+
+    Returns
+    -------
+    tuple
+        The graph, and for each part the number of the first of its nodes by type.
+    """
+    offsets: list[dict[str, int]] = []
+    total = dict.fromkeys(graphs[0].nodes, 0)
+    for graph in graphs:
+        offsets.append(dict(total))
+        for name, nodes in graph.nodes.items():
+            total[name] += len(nodes)
+    nodes = {
+        name: Nodes(*(
+            torch.cat([getattr(g.nodes[name], part) for g in graphs])
+            for part in ("x", "known", "member")
+        ))
+        for name in total
+    }  # fmt: skip
+    edges = {}
+    for key in sorted({key for graph in graphs for key in graph.edges}):
+        parts = [
+            (e.source + at[key[0]], e.target + at[key[2]], e.x, e.known)
+            for graph, at in zip(graphs, offsets, strict=True)
+            if (e := graph.edges.get(key)) is not None
+        ]
+        source, target, x, known = (torch.cat(some) for some in zip(*parts, strict=True))
+        edges[key] = Edges.of(source, target, total[key[2]], x, known)
+    names = {name: [n for g in graphs for n in g.names[name]] for name in total}
+    return Graph(nodes, edges, names), offsets
