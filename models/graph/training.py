@@ -53,7 +53,8 @@ class TrainingSettings:
     patience
         Epochs without a better validation loss before training stops.
     fan_out
-        Edges of a type into a node while training, at most; drawn anew each epoch.
+        Edges of a type into a node while training, at most; drawn anew each epoch. Twice
+        as many, one draw for all epochs, where the loss on the validation rows is taken.
     sampled
         Encode only what a batch hears of, for graphs too large for each step.
     knowledge
@@ -210,6 +211,8 @@ class _Run:
         self.model, self.seed, self.tasks = model, seed, tasks
         self.settings = model.training
         self.graph = causal_graph(graph, self.settings.causal)
+        drawn = shuffle_rows(self.graph, generator_of(seed, -1))
+        self.checked = thin(drawn, 2 * self.settings.fan_out)
         layout = layout_of(graph, tasks, vocabulary)
         with drawing_from(generator_of(seed)):
             heads = {
@@ -311,7 +314,7 @@ class _Run:
     def _validate(self) -> float:
         self.network.eval()
         with torch.inference_mode():
-            states = self.network.encode(self.graph)
+            states = self.network.encode(self.checked)
             return sum(
                 task.weight * float(task.loss(self.network, states, task.validation))
                 for task in self.tasks
