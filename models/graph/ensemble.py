@@ -1,10 +1,11 @@
 """A trained graph model as users meet it: several seeds, opened on a stored graph."""
 
+import copy
 import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +118,37 @@ class GraphEnsemble:
         graph = self.scales.graph(graph.without(strange))
         graph = causal_graph(graph, self.settings.training.causal)
         with torch.inference_mode():
-            states = tuple(network.encode(graph) for network in self.networks)
-        return Opened(self, graph, Places.read(graph_folder), states)
+            states = tuple(
+                _in_double(network.encode(graph)) for network in self.networks
+            )
+        networks = tuple(copy.deepcopy(network).double() for network in self.networks)
+        return Opened(self, graph, Places.read(graph_folder), networks, states)
+
+
+def _in_double(states: States) -> States:
+    return States(
+        tuple(
+            {name: h.double() for name, h in layer.items()} for layer in states.hidden
+        ),
+        tuple(None if t is None else t.double() for t in states.totals),
+        states.weights,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An ensemble on a stored graph."""
+    """An ensemble on a stored graph.
+
+    Parameters
+    ----------
+    networks, states
+        In double precision: rounding then depends on batch-mates nowhere that shows.
+    """
 
     ensemble: GraphEnsemble
     graph: Graph
     places: Places
+    networks: tuple[GraphTransformer, ...]
     states: tuple[States, ...]
 
     def attach(self, table: pd.DataFrame) -> Queries:
@@ -137,10 +158,13 @@ class Opened:
             table["start"].to_numpy(np.int64), table["end"].to_numpy(np.int64),
             self.ensemble.columns.nodes(table),
         )  # fmt: skip
-        known = {
-            k: e for k, e in queries.edges.items() if k in self.ensemble.layout.edges
-        }
-        return self.ensemble.scales.queries(Queries(queries.nodes, known))
+        layout = self.ensemble.layout
+        known = {k: e for k, e in queries.edges.items() if k in layout.edges}
+        scaled = self.ensemble.scales.queries(Queries(queries.nodes, known))
+        return Queries(
+            replace(scaled.nodes, x=scaled.nodes.x.double()),
+            {k: replace(e, x=e.x.double()) for k, e in scaled.edges.items()},
+        )
 
     def score(self, queries: Queries) -> Scores:
         """Ask about attached variants; none of them sees another."""
@@ -158,7 +182,7 @@ class Opened:
         with torch.inference_mode():
             answers = [
                 network.judge(ensemble.settings.tasks[0].name, states, queries)
-                for network, states in zip(ensemble.networks, self.states, strict=True)
+                for network, states in zip(self.networks, self.states, strict=True)
             ]
         logits = np.stack([a.logit.double().numpy() for a in answers])
         each = calibrated(logits, ensemble.calibration)

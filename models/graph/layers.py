@@ -1,6 +1,6 @@
 """Attention over typed edges, attention over shared memory slots, and a block of both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from models.graph.structure import EdgeKey, Edges
 
+EDGES_AT_ONCE = 1 << 17
+"""Edges whose messages are held at a time: what a processor's cache can keep up with."""
 Hidden = Mapping[str, Tensor]
 """Node type to ``(n, width)``."""
 
@@ -24,6 +26,25 @@ def masked(x: Tensor, known: Tensor) -> Tensor:
     nothing of its value.
     """
     return torch.cat([torch.where(known, x, 0.0), (~known).to(x.dtype)], dim=1)
+
+
+def ranges(starts: Sequence[Tensor], most: int) -> list[tuple[int, int]]:
+    """Cut targets into ranges with at most ``most`` edges, or one target.
+
+    Parameters
+    ----------
+    starts
+        Of each edge type, as ``Edges.start``.
+    """
+    total = torch.stack(list(starts)).sum(0)
+    n = len(total) - 1
+    found, first = [], 0
+    while first < n:
+        after = int(torch.searchsorted(total, total[first] + most, right=True)) - 1
+        last = min(max(after, first + 1), n)
+        found.append((first, last))
+        first = last
+    return found
 
 
 def segment_softmax(logits: Tensor, segment: Tensor, n: int) -> Tensor:
@@ -78,7 +99,6 @@ class LocalAttention(nn.Module):
         self, senders: Hidden, receivers: Hidden, edges: Mapping[EdgeKey, Edges]
     ) -> tuple[dict[str, Tensor], dict[EdgeKey, Tensor]]:
         """Return what each receiver hears, and each edge's weight, ``(e, heads)``."""
-        shape = (-1, self.heads, self.depth)
         heard: dict[str, Tensor] = {}
         weights: dict[EdgeKey, Tensor] = {}
         for name, h in receivers.items():
@@ -86,32 +106,56 @@ class LocalAttention(nn.Module):
             if not mine:
                 heard[name] = torch.zeros_like(h)
                 continue
-            query = self.query[name](h).view(shape) / self.depth**0.5
-            values, logits = [], []
-            for key, edge in mine.items():
-                one = key_name(key)
-                keys, value = (
-                    torch.einsum("nhd,hdk->nhk", part[key[0]](senders[key[0]]).view(shape), turn[one])
-                    [edge.source]
-                    for part, turn in (
-                        (self.key, self.relation_key), (self.value, self.relation_value)
-                    )
-                )  # fmt: skip
-                if one in self.attributes:
-                    both = self.attributes[one](masked(edge.x, edge.known))
-                    more_key, more_value = both.chunk(2, dim=1)
-                    keys = keys + more_key.view(shape)
-                    value = value + more_value.view(shape)
-                logits.append((query[edge.target] * keys).sum(-1) + self.prior[one])
-                values.append(value)
-            target = torch.cat([edge.target for edge in mine.values()])
-            weight = segment_softmax(torch.cat(logits), target, len(h))
-            total = torch.zeros_like(h).view(shape)
-            total = total.index_add(0, target, weight[:, :, None] * torch.cat(values))
+            query = self._split(self.query[name](h)) / self.depth**0.5
+            spoken = {key: self._speak(key, senders[key[0]]) for key in mine}
+            parts = [
+                self._hear(
+                    query[a:b], spoken, {k: e.into(a, b) for k, e in mine.items()}
+                )
+                for a, b in ranges([e.start for e in mine.values()], EDGES_AT_ONCE)
+            ]
+            total = torch.cat([heard_part for heard_part, _ in parts])
             heard[name] = self.out[name](total.reshape(h.shape))
-            parts = torch.split(weight, [len(edge) for edge in mine.values()])
-            weights |= dict(zip(mine, parts, strict=True))
+            weights |= {key: torch.cat([w[key] for _, w in parts]) for key in mine}
         return heard, weights
+
+    def _split(self, h: Tensor) -> Tensor:
+        return h.view(-1, self.heads, self.depth)
+
+    def _speak(self, key: EdgeKey, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of all senders, ``(n, heads, depth)``."""
+        one = key_name(key)
+        found = [
+            torch.einsum("nhd,hdk->nhk", self._split(part[key[0]](h)), turn[one])
+            for part, turn in (
+                (self.key, self.relation_key), (self.value, self.relation_value)
+            )
+        ]  # fmt: skip
+        return found[0], found[1]
+
+    def _hear(
+        self, query: Tensor, spoken: Mapping[EdgeKey, tuple[Tensor, Tensor]],
+        edges: Mapping[EdgeKey, Edges],
+    ) -> tuple[Tensor, dict[EdgeKey, Tensor]]:  # fmt: skip
+        """Return the weighted values, ``(n, heads, depth)``, and the weights."""
+        values, logits = [], []
+        for key, edge in edges.items():
+            keys, value = (part[edge.source] for part in spoken[key])
+            if (one := key_name(key)) in self.attributes:
+                both = self.attributes[one](masked(edge.x, edge.known))
+                more_key, more_value = both.chunk(2, dim=1)
+                keys, value = (
+                    keys + self._split(more_key),
+                    value + self._split(more_value),
+                )
+            logits.append((query[edge.target] * keys).sum(-1) + self.prior[one])
+            values.append(value)
+        target = torch.cat([edge.target for edge in edges.values()])
+        weight = segment_softmax(torch.cat(logits), target, len(query))
+        total = torch.zeros_like(query)
+        total = total.index_add(0, target, weight[:, :, None] * torch.cat(values))
+        parts = torch.split(weight, [len(edge) for edge in edges.values()])
+        return total, dict(zip(edges, parts, strict=True))
 
 
 class ExternalAttention(nn.Module):

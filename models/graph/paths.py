@@ -117,7 +117,7 @@ class _Ablation:
         self.whole = self._ask(opened.states, queries)
 
     def _ask(self, states: tuple[States, ...], queries: Queries) -> Reals:
-        networks = self.opened.ensemble.networks
+        networks = self.opened.networks
         with torch.inference_mode():
             said = [
                 float(network.judge(self.task, each, queries).logit[0])
@@ -185,9 +185,13 @@ class _Ablation:
                 at = at[at != row]
             place = torch.searchsorted(nodes, edges.target[at])
             local[name] = Edges.of(
-                edges.source[at], place, len(nodes), edges.x[at], edges.known[at]
+                edges.source[at],
+                place,
+                len(nodes),
+                edges.x[at].double(),
+                edges.known[at],
             )
-        networks = self.opened.ensemble.networks
+        networks = self.opened.networks
         return tuple(
             _patched(network, before, local, self.asked)
             for network, before in zip(networks, self.opened.states, strict=True)

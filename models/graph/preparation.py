@@ -232,6 +232,8 @@ class _Rows:
             places, table["contig"].to_numpy(object), table["start"].to_numpy(np.int64),
             table["end"].to_numpy(np.int64), columns.nodes(table),
         )  # fmt: skip
+        seen = {k: e for k, e in queries.edges.items() if k[0] in self.settings.types}
+        queries = Queries(queries.nodes, seen)
         pair_label, pair_effect = self._truth(table, queries)
         rows = [torch.from_numpy(np.flatnonzero(r)) for r in (learn, check, test)]
         self.test[task.name] = rows[2]

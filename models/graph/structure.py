@@ -76,6 +76,17 @@ class Edges:
         start = torch.cat([count.new_zeros(1), count.cumsum(0)])
         return cls(source[order], target[order], start, x[order], known[order])
 
+    def into(self, first: int, last: int) -> "Edges":
+        """Return the edges into the targets ``first`` to ``last``, numbered from 0."""
+        if (first, last) == (0, len(self.start) - 1):
+            return self
+        start = self.start[first : last + 1]
+        rows = slice(int(start[0]), int(start[-1]))
+        return Edges(
+            self.source[rows], self.target[rows] - first, start - start[0],
+            self.x[rows], self.known[rows],
+        )  # fmt: skip
+
     def take(self, rows: Tensor) -> "Edges":
         """Return some of the edges, between the same nodes."""
         n = len(self.start) - 1
@@ -198,7 +209,9 @@ def union(graphs: Sequence[Graph]) -> tuple[Graph, list[dict[str, int]]]:
             for graph, at in zip(graphs, offsets, strict=True)
             if (e := graph.edges.get(key)) is not None
         ]
-        source, target, x, known = (torch.cat(some) for some in zip(*parts, strict=True))
+        source, target, x, known = (
+            torch.cat(some) for some in zip(*parts, strict=True)
+        )
         edges[key] = Edges.of(source, target, total[key[2]], x, known)
     names = {name: [n for g in graphs for n in g.names[name]] for name in total}
     return Graph(nodes, edges, names), offsets

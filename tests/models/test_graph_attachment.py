@@ -43,7 +43,9 @@ def places():
 def attached(places, *variants):
     contig, start, end = zip(*variants, strict=True)
     n = len(variants)
-    nodes = Nodes(torch.zeros(n, 1), torch.ones(n, 1, dtype=torch.bool), torch.full((n,), -1))
+    nodes = Nodes(
+        torch.zeros(n, 1), torch.ones(n, 1, dtype=torch.bool), torch.full((n,), -1)
+    )
     return attach(
         places, np.array(contig, object), np.array(start), np.array(end), nodes
     )  # fmt: skip
@@ -139,7 +141,10 @@ def test_variant_columns_tell_missing_from_zero_and_strange_from_known():
 def test_union_keeps_each_graph_as_it_is():
     one, other = toy_graph(0), toy_graph(1)
     both, offsets = union([one, other])
-    assert offsets == [dict.fromkeys(one.nodes, 0), {n: len(x) for n, x in one.nodes.items()}]
+    assert offsets == [
+        dict.fromkeys(one.nodes, 0),
+        {n: len(x) for n, x in one.nodes.items()},
+    ]
     for key, edges in both.edges.items():
         n = len(one.nodes[key[2]])
         second = edges.target >= n
@@ -157,19 +162,19 @@ def chain():
     empty = torch.zeros(4, 0)
     return Graph(
         {"gene": nodes},
-        {("gene", "physical", "gene"): Edges.of(source, target, 3, empty, empty.bool())},
+        {
+            ("gene", "physical", "gene"): Edges.of(
+                source, target, 3, empty, empty.bool()
+            )
+        },
     )
 
 
 def test_baselines_by_hand():
     graph = chain()
     step, _ = transition(graph)
-    np.testing.assert_allclose(
-        step.toarray(), [[0, 1, 0], [0.5, 0, 0.5], [0, 1, 0]]
-    )
-    np.testing.assert_allclose(
-        degree_features(graph)["gene"][:, 0], np.log([2, 3, 2])
-    )
+    np.testing.assert_allclose(step.toarray(), [[0, 1, 0], [0.5, 0, 0.5], [0, 1, 0]])
+    np.testing.assert_allclose(degree_features(graph)["gene"][:, 0], np.log([2, 3, 2]))
     walk = walk_features(graph, np.random.default_rng(0), width=4, steps=2)["gene"]
     np.testing.assert_allclose(walk[0], walk[2])  # both ends land alike
     one = torch.ones(2, 1, dtype=torch.bool)
@@ -179,9 +184,13 @@ def test_baselines_by_hand():
         torch.ones(3, 1, dtype=torch.bool),
     )  # fmt: skip
     queries = Queries(nodes, {NEAR: pairs})
-    np.testing.assert_allclose(joined_features(graph, queries), [[7, 1, 0.5], [8, 1, 2]])
+    np.testing.assert_allclose(
+        joined_features(graph, queries), [[7, 1, 0.5], [8, 1, 2]]
+    )
     label, learned = np.array([1.0, 0.0]), np.array([True, True])
     score = propagated_score(graph, queries, label, learned)
     assert score[0] > score[1]
-    hidden = propagated_score(graph, queries, np.array([1.0, 5.0]), np.array([True, False]))
+    hidden = propagated_score(
+        graph, queries, np.array([1.0, 5.0]), np.array([True, False])
+    )
     assert hidden.tolist() == [0.0, 0.0]  # one label, centred: nothing to spread

@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torch_geometric")
 
+from models.graph import layers  # noqa: E402
 from models.graph.knowledge import describe_slots, start_slots  # noqa: E402
 from models.graph.layers import masked, segment_softmax  # noqa: E402
 from models.graph.network import NEAR  # noqa: E402
@@ -44,6 +45,25 @@ def test_encoding_equals_loops_over_nodes_and_edges(network, graph):
         torch.testing.assert_close(states.last[name], h)
     for mine, total in zip(states.totals, totals, strict=True):
         torch.testing.assert_close(mine, total)
+
+
+@torch.no_grad()
+def test_how_many_edges_are_held_at_a_time_means_nothing(network, graph, monkeypatch):
+    whole = network.encode(graph)
+    monkeypatch.setattr(layers, "EDGES_AT_ONCE", 5)
+    parts = network.encode(graph)
+    for name, h in whole.last.items():
+        torch.testing.assert_close(parts.last[name], h)
+    for key, weight in whole.weights[1].items():
+        torch.testing.assert_close(parts.weights[1][key], weight)
+
+
+def test_ranges_by_hand():
+    one, other = torch.tensor([0, 2, 2, 9, 10]), torch.tensor([0, 1, 1, 1, 2])
+    # edges into the four targets together: 3, 0, 7, 2
+    assert layers.ranges([one, other], 3) == [(0, 2), (2, 3), (3, 4)]
+    assert layers.ranges([one, other], 100) == [(0, 4)]
+    assert layers.ranges([torch.tensor([0])], 3) == []
 
 
 @torch.no_grad()
