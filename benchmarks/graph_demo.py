@@ -68,7 +68,7 @@ from variant_effect.preparation import prepare
 from variant_effect.prior_training import read_sample
 
 N_LEARN, N_CHECK, N_TEST = 6, 2, 4
-OTHERS = 3_000
+OTHERS = 1_500
 """SNVs without effect that are drawn of each organism to learn from or stop by; of those
 to judge all are taken."""
 TYPES = ("gene", "cre", "tf", "contact_bin", "pathway")
@@ -80,7 +80,7 @@ CAUSES = (
 """Edge types along which the simulator's causes act."""
 NETWORK = NetworkSettings(closed=())
 TRAINING = TrainingSettings(
-    epochs=14, batch_size=1_024, learning_rate=5e-3, patience=5, fan_out=16
+    epochs=12, batch_size=2_048, learning_rate=8e-3, patience=4, fan_out=6
 )
 SEED = 20_261_128
 BLOCK_BP = 50_000

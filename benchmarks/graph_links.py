@@ -81,7 +81,7 @@ MEMBER, BACK_MEMBER = (
 )  # fmt: skip
 NETWORK = NetworkSettings()
 TRAINING = TrainingSettings(
-    epochs=10, batch_size=2_048, learning_rate=5e-3, patience=3, fan_out=6
+    epochs=8, batch_size=2_048, learning_rate=6e-3, patience=3, fan_out=4
 )
 SEED = 20_261_129
 DRAWS = 1_000

@@ -83,7 +83,7 @@ DRAWS = 1_000
 SEED = 20_261_127
 NETWORK = NetworkSettings()
 TRAINING = TrainingSettings(
-    epochs=6, batch_size=4_096, learning_rate=5e-3, patience=3, fan_out=6
+    epochs=5, batch_size=4_096, learning_rate=6e-3, patience=3, fan_out=4
 )
 LABEL_FREE = ("genome", "annotation", "intervals", "motifs", "contacts", "gene_sets")
 

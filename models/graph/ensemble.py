@@ -29,12 +29,12 @@ from models.graph.network import (
     States,
     VariantHead,
 )
-from models.graph.preparation import Prepared
+from models.graph.preparation import Prepared, embeddings_of
 from models.graph.settings import Settings, settings_from
 from models.graph.structure import EdgeKey, Graph, graph_of
 from models.graph.tasks import Task, VariantTask
 from models.graph.training import GraphModel, causal_graph
-from models.hetero import load_hetero
+from models.hetero import Reduction, add_embeddings, load_hetero
 
 CONFIG = "config.json"
 FORM = "cisgraph graph model 1"
@@ -94,6 +94,7 @@ class GraphEnsemble:
     layout: Layout
     scales: Scales
     columns: VariantColumns
+    reductions: tuple[Reduction, ...]
     calibration: tuple[float, float]
     learned_effects: bool
     digest: str
@@ -110,6 +111,7 @@ class GraphEnsemble:
             There is no readable graph.
         """
         data = load_hetero(graph_folder)
+        data = add_embeddings(data, embeddings_of(graph_folder), self.reductions)
         graph = graph_of(
             data, self.settings.types, leave_out=self.settings.hidden,
             vocabulary=self.layout.vocabulary,
@@ -295,6 +297,7 @@ def save_ensemble(
         "learned_effects": bool((~torch.isnan(task.pair_effect)).any()),
         "scales": prepared.scales.as_dict(),
         "columns": prepared.columns.as_dict(),
+        "reductions": [each.as_dict() for each in prepared.reductions],
         "provenance": dict(provenance),
     }  # fmt: skip
     beside = folder / f"{CONFIG}.{os.getpid()}"
@@ -341,6 +344,7 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
     return GraphEnsemble(
         config["name"], settings, tuple(networks), tuple(slots), layout,
         Scales.from_dict(config["scales"]), VariantColumns.from_dict(config["columns"]),
+        tuple(Reduction.from_dict(each) for each in config["reductions"]),
         (config["calibration"][0], config["calibration"][1]), config["learned_effects"],
         hashlib.sha256(text.encode()).hexdigest(), config["provenance"],
     )  # fmt: skip

@@ -27,19 +27,23 @@ class Slots:
     names: tuple[str, ...]
 
 
-def start_slots(network: GraphTransformer, graph: Graph) -> Slots:
+def start_slots(network: GraphTransformer, graph: Graph, states: States) -> Slots:
     """Set the slots of each block to centroids of pathways, computed before training.
 
     A slot's key and value are the mean state of a pathway's genes less the mean of all
     genes, brought to length 1. The pathways are chosen to differ: first the one with most
     genes, then always the one whose genes the chosen ones cover least. Slots without a
     pathway stay random.
+
+    Parameters
+    ----------
+    states
+        Of the graph, or of a thinned one, before training.
     """
     n_slots = network.settings.slots
     chosen = choose_pathways(graph, n_slots)
     names = graph.names.get("pathway", [])
     with torch.no_grad():
-        states = network.eval().encode(graph)
         for block, hidden in zip(network.stack, states.hidden, strict=False):
             if block.external is None:
                 continue
@@ -50,7 +54,6 @@ def start_slots(network: GraphTransformer, graph: Graph) -> Slots:
                 centre = centre / centre.norm().clamp(min=1e-6)
                 block.external.keys[slot] = centre
                 block.external.values[slot] = centre
-    network.train()
     named = [names[i] if names else str(i) for i in chosen]
     return Slots((*named, *["random"] * (n_slots - len(named))))
 

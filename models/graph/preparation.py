@@ -27,7 +27,7 @@ from models.graph.settings import (
 )
 from models.graph.structure import Graph, Nodes, graph_of
 from models.graph.tasks import LinkTask, NodeTask, Task, VariantTask
-from models.hetero import load_hetero
+from models.hetero import Reduction, add_embeddings, load_hetero
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 KEYS = ("contig", "start", "end", "label")
@@ -61,6 +61,7 @@ class Prepared:
     vocabulary: dict[str, list[str]]
     scales: Scales
     columns: VariantColumns | None
+    reductions: tuple[Reduction, ...]
     part: dict[str, Tensor]
     test: dict[str, Tensor]
     left_out: dict[str, int]
@@ -145,6 +146,9 @@ def prepare(
     """
     manifest = read_manifest(graph_folder)
     data = load_hetero(graph_folder)
+    part = parts_of_nodes(data, settings.split)
+    reductions = reduce_embeddings(settings, data, part, embeddings_of(graph_folder))
+    data = add_embeddings(data, embeddings_of(graph_folder), reductions)
     vocabulary = {
         name: sorted(data[name].identifier)
         for name in settings.network.closed if name in settings.types
@@ -154,7 +158,6 @@ def prepare(
     )
     if any(task.kind == ELEMENTS for task in settings.tasks):
         graph = _without_attribute(graph, "cre", data["cre"].x_names.index("activity"))
-    part = parts_of_nodes(data, settings.split)
     rows = _Rows(settings, manifest, data, part, workspace)
     tasks: list[Task] = []
     columns, queries = None, None
@@ -178,8 +181,26 @@ def prepare(
             )
     return Prepared(
         manifest.digest, scales.graph(graph), tuple(scaled), vocabulary, scales, columns,
-        part, rows.test, rows.left_out,
+        reductions, part, rows.test, rows.left_out,
     )  # fmt: skip
+
+
+def embeddings_of(graph_folder: Path) -> Path:
+    """Return where the workspace of a graph keeps embeddings."""
+    return graph_folder.parents[1] / "embeddings"
+
+
+def reduce_embeddings(
+    settings: Settings, data: HeteroData, part: Mapping[str, Tensor], root: Path
+) -> tuple[Reduction, ...]:
+    """Learn the principal components of embeddings, from training nodes alone."""
+    found = []
+    for node_type, name in sorted(settings.embeddings.items()):
+        names = data[node_type].identifier
+        teach = part.get(node_type, torch.zeros(len(names)))
+        learned = [n for n, p in zip(names, teach.tolist(), strict=True) if p == TRAIN]
+        found.append(Reduction.fit(node_type, name, root, learned, settings.components))
+    return tuple(found)
 
 
 def _no_nodes() -> Nodes:

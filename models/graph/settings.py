@@ -74,6 +74,9 @@ class Settings:
         Edge types that must not be seen, such as those that carry the labels.
     leave_out_features
         Columns of the variant table that are not read.
+    embeddings
+        Node type to the name of the encoder whose cached vectors it gets, reduced to
+        ``components`` principal components.
     """
 
     name: str
@@ -81,6 +84,8 @@ class Settings:
     types: tuple[str, ...] = ("gene", "cre", "tf", "contact_bin", "pathway")
     leave_out: tuple[str, ...] = ()
     leave_out_features: tuple[str, ...] = ()
+    embeddings: Mapping[str, str] = field(default_factory=dict)
+    components: int = 8
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
@@ -161,6 +166,8 @@ def _check(settings: Settings) -> None:
             "variants of the graph cannot take part: which are there says what is known "
             "of them; they are attached from --variants"
         )
+    if unknown := sorted(set(settings.embeddings) - set(settings.types)):
+        raise InputError(f"embeddings: {unknown[0]!r} is not among types")
     if unknown := sorted(set(settings.leave_out) - set(EDGE_TYPES)):
         raise InputError(f"leave_out: no edge type {unknown[0]!r}")
     if settings.network.width % settings.network.heads:

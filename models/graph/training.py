@@ -220,7 +220,9 @@ class _Run:
             }
             self.network = GraphTransformer(model.network_settings, layout, heads)
             if self.settings.knowledge and model.network_settings.slots:
-                model.slots = start_slots(self.network, graph)
+                with torch.no_grad():
+                    states = self.network.eval().encode(self.checked)
+                model.slots = start_slots(self.network, graph, states)
             else:
                 model.slots = Slots(("random",) * model.network_settings.slots)
         self.optimizer = torch.optim.AdamW(

@@ -203,7 +203,8 @@ def test_slots_start_as_pathways_and_tell_what_they_answer():
     graph = Graph(nodes, {key: edges}, names)
     queries = toy_queries()
     network = toy_network(graph, queries).float()
-    slots = start_slots(network, graph)
+    with torch.no_grad():
+        slots = start_slots(network, graph, network.encode(graph))
     assert set(slots.names) == {"pathway0", "pathway1", "random"}
     with torch.no_grad():
         described = describe_slots(network, network.eval().encode(graph), graph, slots)
