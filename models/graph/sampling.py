@@ -91,7 +91,7 @@ def sample(
     frontier = dict(asked)
 
     def number(name: str, found: Tensor) -> Tensor:
-        fresh = torch.unique(found[new[name][found] < 0])
+        fresh: Tensor = torch.unique(found[new[name][found] < 0])
         if name in asked and not len(rows[name]):
             fresh = found  # the order asked for
         new[name][fresh] = torch.arange(len(fresh)) + len(rows[name])

@@ -195,7 +195,7 @@ def union(graphs: Sequence[Graph]) -> tuple[Graph, list[dict[str, int]]]:
         offsets.append(dict(total))
         for name, nodes in graph.nodes.items():
             total[name] += len(nodes)
-    nodes = {
+    joined = {
         name: Nodes(*(
             torch.cat([getattr(g.nodes[name], part) for g in graphs])
             for part in ("x", "known", "member")
@@ -214,4 +214,4 @@ def union(graphs: Sequence[Graph]) -> tuple[Graph, list[dict[str, int]]]:
         )
         edges[key] = Edges.of(source, target, total[key[2]], x, known)
     names = {name: [n for g in graphs for n in g.names[name]] for name in total}
-    return Graph(nodes, edges, names), offsets
+    return Graph(joined, edges, names), offsets
