@@ -63,7 +63,6 @@ from models.graph.tasks import VariantTask
 from models.graph.training import CausalSettings, TrainingSettings
 from models.hetero import load_hetero
 from variant_effect.combined import auroc
-from variant_effect.graph_evidence import sample_frame
 from variant_effect.preparation import prepare
 from variant_effect.prior_training import read_sample
 
@@ -125,7 +124,7 @@ def make_organism(work: Path, number: int, tell: Callable[[str], None]) -> Organ
             simulated=frame["label"] > 0
         )
         sample = read_sample(table, prepared)
-        found = sample_frame(sample).assign(
+        found = sample.frame().assign(
             by_hand=sample.by_hand, target_gene=frame["target_gene"].to_numpy(),
             effect=frame["effect"].to_numpy(), mechanism=frame["mechanism"].to_numpy(),
         )  # fmt: skip

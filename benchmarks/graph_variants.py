@@ -69,7 +69,6 @@ from variant_effect.combined import (
     fit_additive,
     reliability,
 )
-from variant_effect.graph_evidence import sample_frame
 from variant_effect.preparation import prepare
 from variant_effect.prior_training import read_sample
 
@@ -143,7 +142,7 @@ def make_evidence(data: Path, work: Path) -> pd.DataFrame:
     frame = frame[frame["pair"].isin(np.concatenate(chosen))].reset_index(drop=True)
     with open_store(work / "prior") as store:
         prepared = prepare(store)
-    found = sample_frame(read_sample(as_table(frame), prepared))
+    found = read_sample(as_table(frame), prepared).frame()
     found["pair"] = frame["pair"].to_numpy()
     found.to_parquet(kept)
     return found

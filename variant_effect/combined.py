@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -166,6 +167,10 @@ class Evidence:
                 for k in parts[0].numbers
             },
         )
+
+    def frame(self) -> pd.DataFrame:
+        """Return one column a feature, as the graph model reads it."""
+        return pd.DataFrame({**self.numbers, **self.levels})
 
     @property
     def has_language(self) -> Flags:

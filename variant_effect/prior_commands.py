@@ -18,7 +18,6 @@ from data_registry.errors import InputError, MissingLayerError
 from data_registry.store import open_store
 from data_registry.workspace import Workspace, written_beside
 from variant_effect.combined import Additive, Combined
-from variant_effect.graph_evidence import sample_frame
 from variant_effect.preparation import prepare
 from variant_effect.prior_training import (
     MAX_OBSERVED,
@@ -112,7 +111,7 @@ def table(
         recipe = choose_panel(store.connection, recipe)
         drawn, counts = draw(store.connection, store.genome(), recipe)
     with count_reporter("gathering evidence", "SNVs") as report:
-        frame = sample_frame(read_sample(drawn, prepared, on_progress=report))
+        frame = read_sample(drawn, prepared, on_progress=report).frame()
     with written_beside(out) as beside:
         frame.to_parquet(beside)
     for reason, n in counts.items():

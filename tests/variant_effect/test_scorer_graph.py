@@ -24,7 +24,6 @@ from tests.organisms import LENGTHS, base, make_workspace, other, snv
 from tests.variant_effect.conftest import records_of, score_lines, vcf_text
 from tests.variant_effect.test_scorers import LINES
 from variant_effect.card import explain_variant
-from variant_effect.graph_evidence import sample_frame
 from variant_effect.preparation import Prepared, prepare
 from variant_effect.prior_training import read_sample
 from variant_effect.run import Choices, Engine
@@ -68,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     ]
     table = pd.DataFrame(rows, columns=["contig", "start", "ref", "alt"])
     table["simulated"] = rng.random(len(table)) < 0.5
-    frame = sample_frame(read_sample(table, before))
+    frame = read_sample(table, before).frame()
     settings = settings_from(SETTINGS)
     graph = current_graph(workspace / "graph")
     assert graph is not None

@@ -22,7 +22,6 @@ from variant_effect.alleles import AlleleTable
 from variant_effect.columns import REAL, TEXT, Column
 from variant_effect.combined import gather
 from variant_effect.consequences import Consequences
-from variant_effect.graph_evidence import evidence_frame
 from variant_effect.material import Material
 from variant_effect.scorers.base import nulls
 from variant_effect.scorers.prior import open_relatives, snvs
@@ -151,7 +150,7 @@ class GraphScorer:
             alleles, rows, consequences, before,
             usage=self.usage, relatives=self.relatives,
         )  # fmt: skip
-        table = evidence_frame(evidence)
+        table = evidence.frame()
         contigs = np.array(alleles.contigs, dtype=object)
         table["contig"] = contigs[alleles.contig[rows]]
         table["start"], table["end"] = alleles.start[rows], alleles.end[rows]
