@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -168,9 +167,10 @@ class Evidence:
             },
         )
 
-    def frame(self) -> pd.DataFrame:
-        """Return one column a feature, as the graph model reads it."""
-        return pd.DataFrame({**self.numbers, **self.levels})
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """One column a feature, as the graph model reads them."""
+        return {**self.numbers, **self.levels}
 
     @property
     def has_language(self) -> Flags:

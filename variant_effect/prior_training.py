@@ -153,7 +153,7 @@ class Sample:
             "contig": self.contig, "start": self.start, "end": self.start + 1,
             "label": self.simulated.astype(float),
         })  # fmt: skip
-        return pd.concat([keys, self.evidence.frame()], axis=1)
+        return pd.concat([keys, pd.DataFrame(self.evidence.columns)], axis=1)
 
 
 # -- observed and simulated --------------------------------------------------------------

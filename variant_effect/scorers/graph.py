@@ -150,7 +150,7 @@ class GraphScorer:
             alleles, rows, consequences, before,
             usage=self.usage, relatives=self.relatives,
         )  # fmt: skip
-        table = evidence.frame()
+        table = pd.DataFrame(evidence.columns)
         contigs = np.array(alleles.contigs, dtype=object)
         table["contig"] = contigs[alleles.contig[rows]]
         table["start"], table["end"] = alleles.start[rows], alleles.end[rows]
