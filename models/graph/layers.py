@@ -101,13 +101,14 @@ class LocalAttention(nn.Module):
         """Return what each receiver hears, and each edge's weight, ``(e, heads)``."""
         heard: dict[str, Tensor] = {}
         weights: dict[EdgeKey, Tensor] = {}
+        there = {k: e for k, e in edges.items() if k[2] in receivers and len(e)}
+        spoken = self._speak(there, senders)
         for name, h in receivers.items():
-            mine = {k: e for k, e in edges.items() if k[2] == name and len(e)}
+            mine = {k: e for k, e in there.items() if k[2] == name}
             if not mine:
                 heard[name] = torch.zeros_like(h)
                 continue
             query = self._split(self.query[name](h)) / self.depth**0.5
-            spoken = {key: self._speak(key, senders[key[0]]) for key in mine}
             parts = [
                 self._hear(
                     query[a:b], spoken, {k: e.into(a, b) for k, e in mine.items()}
@@ -122,16 +123,24 @@ class LocalAttention(nn.Module):
     def _split(self, h: Tensor) -> Tensor:
         return h.view(-1, self.heads, self.depth)
 
-    def _speak(self, key: EdgeKey, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values of all senders, ``(n, heads, depth)``."""
-        one = key_name(key)
-        found = [
-            torch.einsum("nhd,hdk->nhk", self._split(part[key[0]](h)), turn[one])
-            for part, turn in (
-                (self.key, self.relation_key), (self.value, self.relation_value)
+    def _speak(
+        self, edges: Mapping[EdgeKey, Edges], senders: Hidden
+    ) -> dict[EdgeKey, tuple[Tensor, Tensor]]:
+        """Return keys and values of all senders, by edge type, ``(n, heads, depth)``."""
+        plain = {
+            name: (self._split(self.key[name](h)), self._split(self.value[name](h)))
+            for name, h in senders.items()
+            if any(key[0] == name for key in edges)
+        }
+        found = {}
+        for key in edges:
+            one = key_name(key)
+            keys, values = plain[key[0]]
+            found[key] = (
+                torch.einsum("nhd,hdk->nhk", keys, self.relation_key[one]),
+                torch.einsum("nhd,hdk->nhk", values, self.relation_value[one]),
             )
-        ]  # fmt: skip
-        return found[0], found[1]
+        return found
 
     def _hear(
         self, query: Tensor, spoken: Mapping[EdgeKey, tuple[Tensor, Tensor]],
