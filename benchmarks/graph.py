@@ -6,8 +6,9 @@
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.block_bootstrap import Blocks, Estimate
+from benchmarks.block_bootstrap import Estimate
 from models.graph.baselines import relations
 from models.graph.network import GraphTransformer, NetworkSettings, Queries, States
 from models.graph.structure import EdgeKey, Graph
@@ -25,6 +26,7 @@ from models.graph.tasks import Task, VariantTask
 from models.graph.training import GraphModel, TrainingSettings, generator_of
 
 SEEDS = (0, 1, 2)
+WITHOUT = "graph_without_"
 Reals = NDArray[np.float64]
 Ask = Callable[[Any, GraphTransformer, States, Tensor], Reals]
 
@@ -71,7 +73,7 @@ def arms_of(
             full, name="graph_random_slots", training=replace(training, knowledge=False)
         ),
         *(
-            replace(full, name=f"graph_without_{name}", without=tuple(keys))
+            replace(full, name=f"{WITHOUT}{name}", without=tuple(keys))
             for name, keys in by_relation.items()
         ),
     ]  # fmt: skip
@@ -110,11 +112,46 @@ def changed(arm: Arm, graph: Graph, tasks: Sequence[Task], seed: int) -> tuple[G
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Fits arms, and keeps what they predict."""
+    """Fits arms, and keeps what they predict.
+
+    Parameters
+    ----------
+    deadline
+        When to start no more fits.
+    unfinished
+        Arms and seeds that were not fitted.
+    """
 
     folder: Path
     digest: str
     tell: Callable[[str], None]
+    deadline: float = math.inf
+    unfinished: list[str] = field(default_factory=list)
+
+    def plan(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, int]]:
+        """Yield every arm and seed, networks that lack one edge type last.
+
+        After ``deadline`` (of ``time.perf_counter``) only what was kept is yielded; the
+        others are named in ``unfinished``.
+        """
+        for single in (False, True):
+            for seed in SEEDS:
+                for arm in arms:
+                    if arm.name.startswith(WITHOUT) is not single:
+                        continue
+                    if (
+                        time.perf_counter() < self.deadline
+                        or self.kept(arm, seed).is_file()
+                    ):
+                        yield arm, seed
+                    else:
+                        self.unfinished.append(f"{arm.name} seed {seed}")
+
+    def kept(self, arm: Arm, seed: int) -> Path:
+        """Return where an arm's predictions are kept."""
+        what = json.dumps([asdict(arm), self.digest, seed], sort_keys=True)
+        name = hashlib.sha256(what.encode()).hexdigest()[:12]
+        return self.folder / f"{arm.name}-{seed}-{name}.npy"
 
     def predict(
         self, arm: Arm, graph: Graph, tasks: Sequence[Task],
@@ -128,11 +165,7 @@ class Runs:
         ask
             Asks something else of the fitted model.
         """
-        what = json.dumps([asdict(arm), self.digest, seed], sort_keys=True)
-        kept = (
-            self.folder
-            / f"{arm.name}-{seed}-{hashlib.sha256(what.encode()).hexdigest()[:12]}.npy"
-        )
+        kept = self.kept(arm, seed)
         if kept.is_file():
             return np.load(kept)
         began = time.perf_counter()
@@ -153,27 +186,28 @@ class Runs:
         return found
 
 
-def describe(
-    found: Mapping[str, Estimate], reference: str, seeds: Mapping[str, list[float]]
+def compare(
+    scores: Mapping[str, Sequence[Reals]],
+    estimate: Callable[[Reals], Estimate],
+    reference: str = "graph",
 ) -> dict[str, Any]:
-    """Return figures, and the reference's paired difference from each other one."""
-    best = found[reference]
-    return {
-        name: {
-            **each.describe(),
-            "by_seed": [round(v, 4) for v in seeds.get(name, [])],
-            **(
-                {} if name == reference
-                else {f"{reference}_minus_this": (best - each).describe()}
-            ),
-        }
-        for name, each in found.items()
-    }  # fmt: skip
+    """Return each score's figure, its seeds', and the reference less it, paired.
 
-
-def mean_rank(each: Sequence[Reals]) -> Reals:
-    """Return the mean of scores over seeds."""
-    found: Reals = np.mean(each, axis=0)
+    Parameters
+    ----------
+    scores
+        By name and seed; a figure is of the seeds' mean. A network with fewer seeds is
+        compared with the reference's mean over the same ones.
+    """
+    found: dict[str, Any] = {}
+    for name, each in scores.items():
+        figure = estimate(np.mean(each, axis=0))
+        found[name] = figure.describe()
+        found[name]["by_seed"] = [round(estimate(one).value, 4) for one in each]
+        if name != reference:
+            n = len(each) if name.startswith(reference) else None
+            best = estimate(np.mean(scores[reference][:n], axis=0))
+            found[name][f"{reference}_minus_this"] = (best - figure).describe()
     return found
 
 
@@ -183,6 +217,3 @@ def data_digest(*arrays: NDArray[Any]) -> str:
     for each in arrays:
         digest.update(np.ascontiguousarray(each).tobytes())
     return digest.hexdigest()[:16]
-
-
-__all__ = ["SEEDS", "Arm", "Blocks", "Runs", "arms_of", "data_digest", "describe"]

@@ -2,9 +2,9 @@
 
     python benchmarks/graph_demo.py --work /tmp/w/demo --out benchmarks/results/graph_demo.json
 
-Twelve demo organisms (``data_registry.demo``, SIMULATED, one seed each): six to learn from,
-two to stop by, four to judge. The truth of an organism is never registered; that of the
-first eight is the label, that of the last four is read to judge alone. Nothing of an
+Ten demo organisms (``data_registry.demo``, SIMULATED, one seed each): six to learn from,
+one to stop by, three to judge. The truth of an organism is never registered; that of the
+first seven is the label, that of the last three is read to judge alone. Nothing of an
 organism's identity is learned (no closed types), so all is inductive: new genome, new
 genes, new graph.
 
@@ -34,7 +34,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks
-from benchmarks.graph import SEEDS, Runs, arms_of, data_digest, describe
+from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
 from benchmarks.machine import describe_machine
 from data_registry.demo import build_demo
 from data_registry.store import open_store
@@ -66,7 +66,7 @@ from variant_effect.combined import auroc
 from variant_effect.preparation import prepare
 from variant_effect.prior_training import read_sample
 
-N_LEARN, N_CHECK, N_TEST = 6, 2, 4
+N_LEARN, N_CHECK, N_TEST = 6, 1, 3
 OTHERS = 1_500
 """SNVs without effect that are drawn of each organism to learn from or stop by; of those
 to judge all are taken."""
@@ -77,9 +77,9 @@ CAUSES = (
     "tf__regulates__gene", "gene__regulates__gene", "gene__back_encoded_by__tf",
 )  # fmt: skip
 """Edge types along which the simulator's causes act."""
-NETWORK = NetworkSettings(closed=())
+NETWORK = NetworkSettings(width=16, heads=2, closed=())
 TRAINING = TrainingSettings(
-    epochs=12, batch_size=2_048, learning_rate=8e-3, patience=4, fan_out=6
+    epochs=15, batch_size=1_024, learning_rate=8e-3, patience=5, fan_out=3
 )
 SEED = 20_261_128
 BLOCK_BP = 50_000
@@ -383,9 +383,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     scores, pair_scores = tabular(setting)
     tell("baselines")
-    runs = Runs(
-        arguments.work / "runs", data_digest(task.queries.nodes.x.numpy(), y), tell
-    )
+    digest = data_digest(task.queries.nodes.x.numpy(), y)
+    deadline = begin + 60 * arguments.minutes
+    runs = Runs(arguments.work / "runs", digest, tell, deadline)
     arms = arms_of(graph, task.queries, NETWORK, TRAINING)
     causes = tuple(n for n in CAUSES if tuple(n.split("__")) in graph.edges)
     for name, weight, only in (("graph_causal_penalty", 0.1, False), ("graph_causal_only", 0.0, True)):  # fmt: skip
@@ -398,18 +398,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = torch.from_numpy(test)
     place = np.full(len(task.pair_label), np.nan)
     of_test = task.pairs_of(rows).numpy()
-    for seed in SEEDS:
-        for arm in arms:
-            said = runs.predict(arm, graph, [task], {}, rows, seed, ask_pairs)
-            full = np.full(len(frame), np.nan)
-            full[test] = said[: len(test)]
-            scores.setdefault(arm.name, []).append(full)
-            if len(said) > len(test):
-                pairs = place.copy()
-                pairs[of_test] = said[len(test) :]
-                pair_scores.setdefault(arm.name, []).append(pairs)
-        result = measure(setting, scores, pair_scores, test, causal)
-        tell(f"seed {seed}: graph {result['auroc']['graph']['value']}")
+    for arm, seed in runs.plan(arms):
+        said = runs.predict(arm, graph, [task], {}, rows, seed, ask_pairs)
+        full = np.full(len(frame), np.nan)
+        full[test] = said[: len(test)]
+        scores.setdefault(arm.name, []).append(full)
+        if len(said) > len(test):
+            pairs = place.copy()
+            pairs[of_test] = said[len(test) :]
+            pair_scores.setdefault(arm.name, []).append(pairs)
+    tell(f"measuring; not fitted: {runs.unfinished or 'none'}")
+    result = measure(setting, scores, pair_scores, test, causal)
     return {
         "what": "planted causal SNVs and their target genes, SIMULATED demo organisms",
         "started": started.isoformat(timespec="seconds"),
@@ -421,7 +420,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             len(causal) - target_candidates(setting, causal)
         ),
         "audit": audit(setting, arguments.work),
-        "seeds": list(SEEDS),
+        "seeds": list(SEEDS), "unfinished": runs.unfinished,
         **result,
         "seconds": round(time.perf_counter() - begin, 1),
     }  # fmt: skip
@@ -470,8 +469,6 @@ def measure(
     mean = {
         name: np.mean([s[test] for s in each], axis=0) for name, each in scores.items()
     }
-    found = {name: blocks.auroc(s, y[test], index) for name, s in mean.items()}
-    by_seed = {n: [auroc(s[test], y[test]) for s in each] for n, each in scores.items()}
     organism = frame["organism"].to_numpy()[test]
     rng = np.random.default_rng(SEED)
     noise = rng.random(len(test))
@@ -491,18 +488,19 @@ def measure(
     groups = {"all": np.ones(len(causal), bool), "outside_genes": ~inside[causal]}
     targets = {}
     for group, rows in groups.items():
-        each = {
+        right = {
             name: [target_accuracy(setting, s, causal[rows]) for s in some]
             for name, some in pair_scores.items()
         }
-        estimates = {
-            name: blocks.mean(np.mean(some, axis=0), where[rows])
-            for name, some in each.items()
+        targets[group] = {
+            "n": int(rows.sum()),
+            **compare(right, lambda s, rows=rows: blocks.mean(s, where[rows])),
         }
-        by = {name: [float(s.mean()) for s in some] for name, some in each.items()}
-        targets[group] = {"n": int(rows.sum()), **describe(estimates, "graph", by)}
     return {
-        "auroc": describe(found, "graph", by_seed),
+        "auroc": compare(
+            {name: [s[test] for s in each] for name, each in scores.items()},
+            lambda s: blocks.auroc(s, y[test], index),
+        ),
         "causal_in_top_per_organism": {
             name: {str(top): recall(score, top) for top in TOPS}
             for name, score in mean.items()
@@ -529,6 +527,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="kept between runs")
     parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument(
+        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    )
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     result = run(arguments)

@@ -33,9 +33,9 @@ from sklearn.neural_network import MLPClassifier
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.block_bootstrap import Blocks
+from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.combined import OUTGROUPS, as_table, make_workspace
-from benchmarks.graph import SEEDS, Arm, Runs, arms_of, data_digest, describe
+from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
 from benchmarks.machine import describe_machine
 from benchmarks.observed_variants import NUCLEAR, RECIPE, WINDOW_BP, build
 from data_registry.errors import PlatformError
@@ -63,7 +63,6 @@ from models.hetero import load_hetero
 from variant_effect.combined import (
     KINDS,
     Evidence,
-    auroc,
     calibrate,
     calibration_error,
     fit_additive,
@@ -80,9 +79,9 @@ PAIRS = 15_000
 VALIDATION_PAIRS = 6_000
 DRAWS = 1_000
 SEED = 20_261_127
-NETWORK = NetworkSettings()
+NETWORK = NetworkSettings(width=16, heads=2)
 TRAINING = TrainingSettings(
-    epochs=5, batch_size=4_096, learning_rate=6e-3, patience=3, fan_out=4
+    epochs=5, batch_size=4_096, learning_rate=6e-3, patience=3, fan_out=3
 )
 LABEL_FREE = ("genome", "annotation", "intervals", "motifs", "contacts", "gene_sets")
 
@@ -312,22 +311,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     digest = data_digest(
         task.queries.nodes.x.numpy(), y, np.array(manifest.digest, dtype="S64")
     )
-    runs = Runs(work / "runs", digest, tell)
+    deadline = begin + 60 * arguments.minutes
+    runs = Runs(work / "runs", digest, tell, deadline)
     arms = arms_of(graph, task.queries, NETWORK, TRAINING)
     arms.insert(2, replace(arms[0], name="graph_permuted_labels", permuted=True))
     rows = torch.from_numpy(np.flatnonzero(test))
     checked = torch.from_numpy(np.flatnonzero(setting.check))
     both = torch.cat([rows, checked])
     calibration: dict[str, list[NDArray[np.float64]]] = {}
-    for seed in SEEDS:
-        for arm in arms:
-            said = runs.predict(arm, graph, [task], setting.vocabulary, both, seed)[
-                :, 0
-            ]
-            scores.setdefault(arm.name, []).append(said[: len(rows)])
-            calibration.setdefault(arm.name, []).append(said[len(rows) :])
-        result = measure(setting, scores, calibration, arms)
-        tell(f"seed {seed}: graph {result['auroc']['graph']['value']}")
+    for arm, seed in runs.plan(arms):
+        said = runs.predict(arm, graph, [task], setting.vocabulary, both, seed)[:, 0]
+        scores.setdefault(arm.name, []).append(said[: len(rows)])
+        calibration.setdefault(arm.name, []).append(said[len(rows) :])
+    tell(f"measuring; not fitted: {runs.unfinished or 'none'}")
+    result = measure(setting, scores, calibration)
     return {
         "what": "observed against matched simulated yeast SNVs, with and without a graph",
         "started": started.isoformat(timespec="seconds"),
@@ -338,6 +335,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "graph_edges": {n: sum(len(graph.edges[k]) for k in keys) for n, keys in relations(graph).items()},
         "edges_into_variants": {"__".join(k): len(e) for k, e in task.queries.edges.items()},
         "seeds": list(SEEDS),
+        "unfinished": runs.unfinished,
         "audit": checks,
         **result,
         "seconds": round(time.perf_counter() - begin, 1),
@@ -348,7 +346,6 @@ def measure(
     setting: Setting,
     scores: dict[str, list[NDArray[np.float64]]],
     calibration: dict[str, list[NDArray[np.float64]]],
-    arms: list[Arm],
 ) -> dict[str, Any]:
     """Return AUROCs, their paired differences, strata and calibration."""
     frame, test = setting.frame, setting.test
@@ -357,32 +354,32 @@ def measure(
     block = (code * 100_000 + frame["start"].to_numpy() // WINDOW_BP)[test]
     blocks = Blocks.of(block, DRAWS, np.random.default_rng(SEED))
     index = blocks.index(block)
-    mean = {name: np.mean(each, axis=0) for name, each in scores.items()}
-    found = {n: blocks.auroc(score, y[test], index) for n, score in mean.items()}
-    by_seed = {n: [auroc(s, y[test]) for s in each] for n, each in scores.items()}
-    held = mean["graph"]
+
+    def estimate(score: NDArray[np.float64], rows: Flags | None = None) -> Estimate:
+        if rows is None:
+            rows = np.ones(len(score), bool)
+        return blocks.auroc(score[rows], y[test][rows], index[rows])
+
     offset, slope = calibrate(np.mean(calibration["graph"], axis=0), y[setting.check])
+    held = np.mean(scores["graph"], axis=0)
     probability = 1 / (1 + np.exp(-(offset + slope * held)))
     bins = reliability(probability, y[test])
     strata = {
         kind: frame[f"markov_llr_{kind}"].notna().to_numpy()[test] for kind in KINDS
     }
-    ancestral = (frame["outgroups_with_alt"] == "none").to_numpy()[test]
     strata["reference_is_ancestral"] = (
-        ancestral & (frame["outgroups_with_third_base"] == 0).to_numpy()[test]
-    )
+        (frame["outgroups_with_alt"] == "none")
+        & (frame["outgroups_with_third_base"] == 0)
+    ).to_numpy()[test]
     shown = ("graph", "graph_no_edges", "fitted_prior", "boosting_joined")
     return {
-        "auroc": describe(found, "graph", by_seed),
+        "auroc": compare(scores, estimate),
         "strata": {
             name: {
                 "n": int(rows.sum()),
-                **describe(
-                    {
-                        one: blocks.auroc(mean[one][rows], y[test][rows], index[rows])
-                        for one in shown
-                    },
-                    "graph", {},
+                **compare(
+                    {one: scores[one] for one in shown},
+                    lambda score, rows=rows: estimate(score, rows),
                 ),
             }
             for name, rows in strata.items()
@@ -392,7 +389,6 @@ def measure(
             "offset": round(offset, 4), "slope": round(slope, 4),
             "bins": [{k: round(v, 4) for k, v in row.items()} for row in bins],
         },
-        "arms": [arm.name for arm in arms],
     }  # fmt: skip
 
 
@@ -402,6 +398,9 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--work", type=Path, required=True, help="kept between runs")
     parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument(
+        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    )
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     result = run(arguments)
