@@ -3,17 +3,19 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import torch
-from torch_geometric.data import HeteroData
 
 from data_registry.errors import InputError
 from encoders.cache import Embeddings, list_encoders, read_embeddings
 from graph_builder.manifest import read_manifest
 from graph_builder.schema import EDGE_TYPES, NODE_TYPES, Attribute
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 NUMERIC = ("int64", "float64", "bool")
 PLACE = frozenset({"start", "end", "tss"})
@@ -23,7 +25,7 @@ means nothing to a model. They stand in ``start`` and ``end`` of the node type."
 
 def load_hetero(
     graph: Path, *, leave_out: Collection[str] = (), both_ways: bool = True
-) -> HeteroData:
+) -> "HeteroData":
     """Load a graph folder.
 
     Parameters
@@ -60,6 +62,9 @@ def load_hetero(
             f"no edge type {unknown[0]!r}; there are {', '.join(EDGE_TYPES)}"
         )
     manifest = read_manifest(graph)
+    # Imported here: it takes seconds, and training of other models does without.
+    from torch_geometric.data import HeteroData
+
     data = HeteroData()
     data.digest = manifest.digest
     for name, kind in NODE_TYPES.items():
@@ -191,8 +196,8 @@ class Reduction:
 
 
 def add_embeddings(
-    data: HeteroData, root: Path, reductions: Sequence[Reduction]
-) -> HeteroData:
+    data: "HeteroData", root: Path, reductions: Sequence[Reduction]
+) -> "HeteroData":
     """Put reduced embeddings beside the attributes of their nodes, missing ones marked.
 
     Raises

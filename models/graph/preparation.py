@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
 from data_registry.errors import InputError, MalformedFileError, MissingLayerError
 from data_registry.store import open_store
@@ -28,6 +28,9 @@ from models.graph.settings import (
 from models.graph.structure import Graph, Nodes, graph_of
 from models.graph.tasks import LinkTask, NodeTask, Task, VariantTask
 from models.hetero import Reduction, add_embeddings, load_hetero
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 KEYS = ("contig", "start", "end", "label")
@@ -110,7 +113,7 @@ def features_of(table: pd.DataFrame, leave_out: tuple[str, ...] = ()) -> list[st
     return [str(name) for name in table if name not in {*KEYS, *TRUTH, *leave_out}]
 
 
-def parts_of_nodes(data: HeteroData, split: SplitSettings) -> dict[str, Tensor]:
+def parts_of_nodes(data: "HeteroData", split: SplitSettings) -> dict[str, Tensor]:
     """Return the part of each node that has a place, by its contig.
 
     Raises
@@ -191,7 +194,7 @@ def embeddings_of(graph_folder: Path) -> Path:
 
 
 def reduce_embeddings(
-    settings: Settings, data: HeteroData, part: Mapping[str, Tensor], root: Path
+    settings: Settings, data: "HeteroData", part: Mapping[str, Tensor], root: Path
 ) -> tuple[Reduction, ...]:
     """Learn the principal components of embeddings, from training nodes alone."""
     found = []
@@ -230,7 +233,7 @@ class _Rows:
     """Reads the rows of each kind of task."""
 
     def __init__(
-        self, settings: Settings, manifest: Manifest, data: HeteroData,
+        self, settings: Settings, manifest: Manifest, data: "HeteroData",
         part: Mapping[str, Tensor], workspace: Path | None,
     ) -> None:  # fmt: skip
         self.settings, self.manifest, self.data = settings, manifest, data

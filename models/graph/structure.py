@@ -6,12 +6,15 @@ arrays. All that is drawn or computed per node works on such stretches.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
 from graph_builder.schema import EDGE_TYPES
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 EdgeKey = tuple[str, str, str]
 """Type of the sender, relation, type of the receiver."""
@@ -135,7 +138,7 @@ class Graph:
 
 
 def graph_of(
-    data: HeteroData,
+    data: "HeteroData",
     types: Collection[str],
     *,
     leave_out: Collection[str] = (),
