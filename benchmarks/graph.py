@@ -153,6 +153,17 @@ class Runs:
         name = hashlib.sha256(what.encode()).hexdigest()[:12]
         return self.folder / f"{arm.name}-{seed}-{name}.npy"
 
+    def keep(
+        self, name: str, compute: Callable[[], dict[str, list[Reals]]]
+    ) -> dict[str, list[Reals]]:
+        """Compute scores by name and seed once."""
+        path = self.folder / f"{name}-{self.digest}.npz"
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            np.savez(path, **{n: np.stack(each) for n, each in compute().items()})
+        with np.load(path) as held:
+            return {n: list(held[n]) for n in held.files}
+
     def predict(
         self, arm: Arm, graph: Graph, tasks: Sequence[Task],
         vocabulary: Mapping[str, list[str]], rows: Tensor, seed: int,

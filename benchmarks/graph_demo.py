@@ -279,8 +279,8 @@ def ask_pairs(
     return found
 
 
-def tabular(setting: Setting) -> tuple[dict[str, list[Reals]], dict[str, list[Reals]]]:
-    """Return scores of variants and of pairs that see no edge, by name and seed."""
+def tabular(setting: Setting) -> dict[str, list[Reals]]:
+    """Return scores of variants that see no edge, by name and seed."""
     frame, task, graph = setting.frame, setting.task, setting.graph
     learn, check = task.train.numpy(), task.validation.numpy()
     y = frame["label"].to_numpy() > 0
@@ -318,12 +318,13 @@ def tabular(setting: Setting) -> tuple[dict[str, list[Reals]], dict[str, list[Re
             p = mlp.predict_proba(scaled)[:, 1].clip(1e-9, 1 - 1e-9)
             networks.append(np.log(p / (1 - p)))
         scores[f"boosting_{name}"], scores[f"mlp_{name}"] = boosted, networks
-    return scores, pair_baselines(setting, tables["variant"])
+    return scores
 
 
-def pair_baselines(setting: Setting, own: Reals) -> dict[str, list[Reals]]:
+def pair_baselines(setting: Setting) -> dict[str, list[Reals]]:
     """Return scores of variant-gene pairs that see no edge of the graph."""
     task, graph = setting.task, setting.graph
+    own = attributes(task.queries.nodes.x, task.queries.nodes.known)
     pairs = task.queries.edges[NEAR]
     gene, variant = pairs.source.numpy(), pairs.target.numpy()
     x = attributes(pairs.x, pairs.known)
@@ -381,11 +382,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     tell(
         f"{len(task.train):,} SNVs to learn, {len(test):,} to judge ({len(causal)} causal)"
     )
-    scores, pair_scores = tabular(setting)
-    tell("baselines")
     digest = data_digest(task.queries.nodes.x.numpy(), y)
     deadline = begin + 60 * arguments.minutes
     runs = Runs(arguments.work / "runs", digest, tell, deadline)
+    scores = runs.keep("tabular", lambda: tabular(setting))
+    pair_scores = runs.keep("pairs", lambda: pair_baselines(setting))
+    tell("baselines")
     arms = arms_of(graph, task.queries, NETWORK, TRAINING)
     causes = tuple(n for n in CAUSES if tuple(n.split("__")) in graph.edges)
     for name, weight, only in (("graph_causal_penalty", 0.1, False), ("graph_causal_only", 0.0, True)):  # fmt: skip

@@ -388,12 +388,14 @@ def solve(
 ) -> dict[str, Any]:
     """Fit everything on one task."""
     task = setting.task
-    scores = {name: [each] for name, each in setting.simple.items()} | fitted(setting)
-    tell(
-        f"{task.name}: {len(task.train):,} pairs to learn, {len(setting.test):,} to judge; baselines"
-    )
     digest = data_digest(task.target.numpy(), task.left.numpy(), task.pair.numpy())
     runs = Runs(folder / f"runs_{task.name}", digest, tell, deadline)
+    scores = {name: [each] for name, each in setting.simple.items()}
+    scores |= runs.keep("fitted", lambda: fitted(setting))
+    tell(
+        f"{task.name}: {len(task.train):,} pairs to learn, {len(setting.test):,} to judge; "
+        "baselines"
+    )
     arms = arms_of(setting.graph, None, NETWORK, TRAINING)
     rows = torch.from_numpy(setting.test)
 

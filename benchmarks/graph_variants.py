@@ -303,16 +303,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     checks = audit(setting, manifest, data, work)
     tell(f"audit: {[c['source'] for c in checks if not c['holds']] or 'all hold'}")
-    scores = {
-        name: [each[test] for each in some]
-        for name, some in tabular(setting, tell).items()
-    }
     task, graph = setting.task, setting.graph
     digest = data_digest(
         task.queries.nodes.x.numpy(), y, np.array(manifest.digest, dtype="S64")
     )
     deadline = begin + 60 * arguments.minutes
     runs = Runs(work / "runs", digest, tell, deadline)
+    scores = {
+        name: [each[test] for each in some]
+        for name, some in runs.keep("tabular", lambda: tabular(setting, tell)).items()
+    }
     arms = arms_of(graph, task.queries, NETWORK, TRAINING)
     arms.insert(2, replace(arms[0], name="graph_permuted_labels", permuted=True))
     rows = torch.from_numpy(np.flatnonzero(test))
