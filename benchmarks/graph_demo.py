@@ -6,7 +6,8 @@ Ten demo organisms (``data_registry.demo``, SIMULATED, one seed each): six to le
 one to stop by, three to judge. The truth of an organism is never registered; that of the
 first seven is the label, that of the last three is read to judge alone. Nothing of an
 organism's identity is learned (no closed types), so all is inductive: new genome, new
-genes, new graph.
+genes, new graph. Contact bins are left out to save time: the contact of a gene and an element
+stands on the edge between them.
 
 SNVs alone take part; planted indels are counted as left out. A causal SNV is one that acts
 on a gene by the simulator's rules, whether or not a trait hangs on it.
@@ -70,7 +71,7 @@ N_LEARN, N_CHECK, N_TEST = 6, 1, 3
 OTHERS = 1_500
 """SNVs without effect that are drawn of each organism to learn from or stop by; of those
 to judge all are taken."""
-TYPES = ("gene", "cre", "tf", "contact_bin", "pathway")
+TYPES = ("gene", "cre", "tf", "pathway")
 LEAVE_OUT = ("gene__associated_with__phenotype",)
 CAUSES = (
     "tf__binds__cre", "tf__motif_in__cre", "cre__back_linked_to__gene",
@@ -79,7 +80,7 @@ CAUSES = (
 """Edge types along which the simulator's causes act."""
 NETWORK = NetworkSettings(width=16, heads=2, closed=())
 TRAINING = TrainingSettings(
-    epochs=15, batch_size=1_024, learning_rate=8e-3, patience=5, fan_out=3
+    epochs=10, batch_size=1_024, learning_rate=1e-2, patience=4, fan_out=4
 )
 SEED = 20_261_128
 BLOCK_BP = 50_000
@@ -248,13 +249,15 @@ def make_setting(organisms: list[Organism]) -> Setting:
 
 
 def join_queries(parts: list[Queries], offsets: list[dict[str, int]]) -> Queries:
-    """Put the variants of several graphs side by side."""
+    """Put the variants of several graphs side by side, with edges from their nodes."""
     first = np.cumsum([0, *(len(p) for p in parts)])
     nodes = Nodes(*(
         torch.cat([getattr(p.nodes, name) for p in parts]) for name in ("x", "known", "member")
     ))  # fmt: skip
     edges = {}
     for key in parts[0].edges:
+        if key[0] not in offsets[0]:
+            continue
         held = [p.edges[key] for p in parts]
         edges[key] = Edges.of(
             torch.cat([e.source + at[key[0]] for e, at in zip(held, offsets, strict=True)]),
@@ -312,7 +315,7 @@ def tabular(setting: Setting) -> dict[str, list[Reals]]:
             ).fit(x[learn], y[learn], X_val=x[check], y_val=y[check])  # fmt: skip
             boosted.append(model.decision_function(x))
             mlp = MLPClassifier(
-                (64,), alpha=1e-3, batch_size=256, early_stopping=True, max_iter=40,
+                (64,), alpha=1e-3, batch_size=256, early_stopping=True, max_iter=20,
                 n_iter_no_change=5, random_state=seed,
             ).fit(scaled[learn], y[learn])  # fmt: skip
             p = mlp.predict_proba(scaled)[:, 1].clip(1e-9, 1 - 1e-9)

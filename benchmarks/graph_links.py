@@ -80,7 +80,7 @@ MEMBER, BACK_MEMBER = (
 )  # fmt: skip
 NETWORK = NetworkSettings(width=16, heads=2)
 TRAINING = TrainingSettings(
-    epochs=8, batch_size=2_048, learning_rate=6e-3, patience=3, fan_out=3
+    epochs=6, batch_size=2_048, learning_rate=6e-3, patience=3, fan_out=3
 )
 SEED = 20_261_129
 DRAWS = 1_000

@@ -211,7 +211,6 @@ def tabular(setting: Setting, tell: Callable[[str], None]) -> dict[str, list[NDA
     tables = {
         "variant": own,
         "joined": joined,
-        "joined_degree": np.column_stack([joined, degree]),
         "joined_degree_walk": np.column_stack([joined, degree, walk]),
         "degree_walk_alone": np.column_stack([degree, walk]),
     }
@@ -229,7 +228,7 @@ def tabular(setting: Setting, tell: Callable[[str], None]) -> dict[str, list[NDA
             scaled = np.clip((filled - centre) / spread, -8, 8)
             mlp = MLPClassifier(
                 (64,), alpha=1e-3, batch_size=512, learning_rate_init=2e-3,
-                early_stopping=True, max_iter=30, n_iter_no_change=3, random_state=seed,
+                early_stopping=True, max_iter=15, n_iter_no_change=3, random_state=seed,
             ).fit(scaled[learn], y[learn])  # fmt: skip
             p = mlp.predict_proba(scaled)[:, 1].clip(1e-6, 1 - 1e-6)
             networks.append(np.log(p / (1 - p)))
