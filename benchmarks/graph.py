@@ -110,6 +110,13 @@ def changed(arm: Arm, graph: Graph, tasks: Sequence[Task], seed: int) -> tuple[G
     return graph, found
 
 
+def stage_of(arm: Arm) -> int:
+    """Return 0 for the network with, without and with wrong edges, 2 without one type."""
+    if arm.name.startswith(WITHOUT):
+        return 2
+    return int(arm.name not in ("graph", "graph_no_edges", "graph_shuffled_edges"))
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """Fits arms, and keeps what they predict.
@@ -129,20 +136,18 @@ class Runs:
     unfinished: list[str] = field(default_factory=list)
 
     def plan(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, int]]:
-        """Yield every arm and seed, networks that lack one edge type last.
+        """Yield every arm and seed, the most telling first.
 
         After ``deadline`` (of ``time.perf_counter``) only what was kept is yielded; the
         others are named in ``unfinished``.
         """
-        for single in (False, True):
+        for stage in (0, 1, 2):
             for seed in SEEDS:
                 for arm in arms:
-                    if arm.name.startswith(WITHOUT) is not single:
+                    if stage_of(arm) != stage:
                         continue
-                    if (
-                        time.perf_counter() < self.deadline
-                        or self.kept(arm, seed).is_file()
-                    ):
+                    in_time = time.perf_counter() < self.deadline
+                    if in_time or self.kept(arm, seed).is_file():
                         yield arm, seed
                     else:
                         self.unfinished.append(f"{arm.name} seed {seed}")
@@ -200,6 +205,7 @@ class Runs:
 def compare(
     scores: Mapping[str, Sequence[Reals]],
     estimate: Callable[[Reals], Estimate],
+    point: Callable[[Reals], float],
     reference: str = "graph",
 ) -> dict[str, Any]:
     """Return each score's figure, its seeds', and the reference less it, paired.
@@ -209,16 +215,21 @@ def compare(
     scores
         By name and seed; a figure is of the seeds' mean. A network with fewer seeds is
         compared with the reference's mean over the same ones.
+    point
+        The figure without resamples, for single seeds.
     """
     found: dict[str, Any] = {}
+    best: dict[int, Estimate] = {}
     for name, each in scores.items():
         figure = estimate(np.mean(each, axis=0))
         found[name] = figure.describe()
-        found[name]["by_seed"] = [round(estimate(one).value, 4) for one in each]
+        found[name]["by_seed"] = [round(point(one), 4) for one in each]
         if name != reference:
-            n = len(each) if name.startswith(reference) else None
-            best = estimate(np.mean(scores[reference][:n], axis=0))
-            found[name][f"{reference}_minus_this"] = (best - figure).describe()
+            among = scores[reference]
+            n = min(len(each), len(among)) if name.startswith(reference) else len(among)
+            if n not in best:
+                best[n] = estimate(np.mean(among[:n], axis=0))
+            found[name][f"{reference}_minus_this"] = (best[n] - figure).describe()
     return found
 
 

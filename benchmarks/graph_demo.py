@@ -499,12 +499,17 @@ def measure(
         }
         targets[group] = {
             "n": int(rows.sum()),
-            **compare(right, lambda s, rows=rows: blocks.mean(s, where[rows])),
+            **compare(
+                right,
+                lambda s, rows=rows: blocks.mean(s, where[rows]),
+                lambda s: float(s.mean()),
+            ),
         }
     return {
         "auroc": compare(
             {name: [s[test] for s in each] for name, each in scores.items()},
             lambda s: blocks.auroc(s, y[test], index),
+            lambda s: auroc(s, y[test]),
         ),
         "causal_in_top_per_organism": {
             name: {str(top): recall(score, top) for top in TOPS}

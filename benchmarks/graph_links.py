@@ -69,6 +69,7 @@ from models.graph.tasks import LinkTask
 from models.graph.training import TrainingSettings
 from models.hetero import load_hetero
 from models.promoter.baselines import kmer_counts
+from variant_effect.combined import auroc
 
 BIN_BP = 10_000
 MOST_BINS = 20
@@ -368,7 +369,13 @@ def measure(setting: Setting, scores: dict[str, list[Reals]]) -> dict[str, Any]:
     index = blocks.index(setting.block[test])
     tested = {name: [s[test] for s in each] for name, each in scores.items()}
     if task.kind == "binary":
-        return {"auroc": compare(tested, lambda s: blocks.auroc(s, y > 0, index))}
+        return {
+            "auroc": compare(
+                tested,
+                lambda s: blocks.auroc(s, y > 0, index),
+                lambda s: auroc(s, y > 0),
+            )
+        }
     total = blocks.mean(y**2, index)
 
     def removed(score: Reals) -> Estimate:
@@ -380,7 +387,12 @@ def measure(setting: Setting, scores: dict[str, list[Reals]]) -> dict[str, Any]:
         n: round(float(pearsonr(s, y)[0]), 4) if np.ptp(s) else None
         for n, s in mean.items()
     }
-    return {"error_of_decay_removed": compare(tested, removed), "pearson_r": r}
+    return {
+        "error_of_decay_removed": compare(
+            tested, removed, lambda s: float(1 - ((s - y) ** 2).mean() / (y**2).mean())
+        ),
+        "pearson_r": r,
+    }
 
 
 def solve(

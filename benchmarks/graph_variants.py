@@ -63,6 +63,7 @@ from models.hetero import load_hetero
 from variant_effect.combined import (
     KINDS,
     Evidence,
+    auroc,
     calibrate,
     calibration_error,
     fit_additive,
@@ -372,13 +373,14 @@ def measure(
     ).to_numpy()[test]
     shown = ("graph", "graph_no_edges", "fitted_prior", "boosting_joined")
     return {
-        "auroc": compare(scores, estimate),
+        "auroc": compare(scores, estimate, lambda s: auroc(s, y[test])),
         "strata": {
             name: {
                 "n": int(rows.sum()),
                 **compare(
                     {one: scores[one] for one in shown},
                     lambda score, rows=rows: estimate(score, rows),
+                    lambda score, rows=rows: auroc(score[rows], y[test][rows]),
                 ),
             }
             for name, rows in strata.items()

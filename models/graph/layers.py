@@ -243,6 +243,13 @@ class Block(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
+        # Both kinds of attention start silent: a network with edges begins as the one
+        # without, and hears of them as far as that helps.
+        for linear in self.local.out.values():
+            nn.init.zeros_(linear.weight)
+        if self.external is not None:
+            nn.init.zeros_(self.external.out.weight)
+            nn.init.zeros_(self.external.out.bias)
 
     def forward(
         self,

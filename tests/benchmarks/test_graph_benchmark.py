@@ -106,7 +106,7 @@ def test_figures_are_of_the_mean_and_pairs_of_the_same_seeds():
     index = blocks.index(block)
     one, two = rng.normal(size=(2, 200))
     scores = {"graph": [one, two], "graph_less": [one + 1], "boosting": [two, two, two]}
-    found = compare(scores, lambda s: blocks.mean(s, index))
+    found = compare(scores, lambda s: blocks.mean(s, index), lambda s: float(s.mean()))
     assert found["graph"]["value"] == pytest.approx((one + two).mean() / 2, rel=1e-4)
     assert "graph_minus_this" not in found["graph"]
     # the arm with one seed is compared with the reference's first seed alone
