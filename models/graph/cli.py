@@ -76,11 +76,12 @@ def train(
             figures[task.name] = figures_of(
                 task, rows, predict_task(models, prepared, task, rows)
             )
-    show_table(
-        "rows that taught nothing", ["task", "rows", "figure", "value"],
-        [[n, f"{f['rows']:,}", k, f"{v:.4f}"] for n, f in figures.items()
-         for k, v in f.items() if k != "rows"],
-    )  # fmt: skip
+    if figures:
+        show_table(
+            "rows that taught nothing", ["task", "rows", "figure", "value"],
+            [[n, f"{f['rows']:,}", k, f"{v:.4f}"] for n, f in figures.items()
+             for k, v in f.items() if k != "rows"],
+        )  # fmt: skip
     if any(isinstance(task, VariantTask) for task in prepared.tasks):
         save_ensemble(
             out, settings, models, prepared, _provenance(prepared, models, figures)
