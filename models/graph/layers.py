@@ -28,6 +28,18 @@ def masked(x: Tensor, known: Tensor) -> Tensor:
     return torch.cat([torch.where(known, x, 0.0), (~known).to(x.dtype)], dim=1)
 
 
+def silent_linear(width: int, *, bias: bool) -> nn.Linear:
+    """Return a layer that starts at zero.
+
+    Both kinds of attention end in one: a network with edges begins as the one without, and
+    hears of them as far as that helps.
+    """
+    layer = nn.Linear(width, width, bias=bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 def ranges(starts: Sequence[Tensor], most: int) -> list[tuple[int, int]]:
     """Cut targets into ranges with at most ``most`` edges, or one target.
 
@@ -79,13 +91,12 @@ class LocalAttention(nn.Module):
         super().__init__()
         self.heads, self.depth = heads, width // heads
         linear = {
-            part: nn.ModuleDict(
-                {name: nn.Linear(width, width, bias=part != "out") for name in types}
-            )
-            for part in ("query", "key", "value", "out")
+            part: nn.ModuleDict({name: nn.Linear(width, width) for name in types})
+            for part in ("query", "key", "value")
         }
+        out = {name: silent_linear(width, bias=False) for name in types}
         self.query, self.key = linear["query"], linear["key"]
-        self.value, self.out = linear["value"], linear["out"]
+        self.value, self.out = linear["value"], nn.ModuleDict(out)
         names = {key_name(key): n for key, n in edges.items()}
         self.attributes = nn.ModuleDict(
             {name: nn.Linear(2 * n, 2 * width, bias=False) for name, n in names.items() if n}
@@ -184,7 +195,7 @@ class ExternalAttention(nn.Module):
 
     def __init__(self, width: int, slots: int) -> None:
         super().__init__()
-        self.query, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.query, self.out = nn.Linear(width, width), silent_linear(width, bias=True)
         self.keys = nn.Parameter(torch.randn(slots, width) / width**0.5)
         self.values = nn.Parameter(torch.randn(slots, width) / width**0.5)
 
@@ -243,13 +254,6 @@ class Block(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
-        # Both kinds of attention start silent: a network with edges begins as the one
-        # without, and hears of them as far as that helps.
-        for linear in self.local.out.values():
-            nn.init.zeros_(linear.weight)
-        if self.external is not None:
-            nn.init.zeros_(self.external.out.weight)
-            nn.init.zeros_(self.external.out.bias)
 
     def forward(
         self,
