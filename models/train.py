@@ -1,10 +1,12 @@
 """``python -m models.train``: train a model."""
 
 from data_registry.console import new_app, run_app
+from models.graph import cli as graph
 from models.promoter import cli
 
 app = new_app("Train a model.")
 app.command("promoter")(cli.train)
+app.command("graph")(graph.train)
 
 
 @app.callback()

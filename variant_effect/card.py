@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from data_registry.coordinates import one_based_from_start
@@ -15,7 +16,8 @@ from variant_effect.alleles import STATUS_MEANINGS, AlleleTable, read_alleles
 from variant_effect.combined import BLOCKS
 from variant_effect.preparation import Prepared
 from variant_effect.run import Choices, Engine
-from variant_effect.scorers.prior import RESCALED, WEIGHTS
+from variant_effect.scorers.graph import GraphScorer
+from variant_effect.scorers.prior import RESCALED, WEIGHTS, snvs
 
 _WRITTEN = re.compile(r"^(?P<chrom>.+):(?P<pos>[\d,]+):(?P<ref>[^:]+):(?P<alt>.+)$")
 _FLANK_BP = 20
@@ -74,8 +76,12 @@ def explain_variant(text: str, store: Store, prepared: Prepared) -> Card:
     with engine.connection:
         names = prepared.contig_names.resolve([chrom])
         alleles = read_alleles(records, engine.material.genome, names)
-        row = engine.score(alleles).to_pylist()[0]
-        statements = tuple(_statements(row, alleles, engine, store))
+        scored = engine.score(alleles)
+        row = scored.to_pylist()[0]
+        statements = (
+            *_statements(row, alleles, engine, store),
+            *_graph(scored, alleles, engine),
+        )
     return Card(text, row["status"], row["prior_score"], statements)
 
 
@@ -331,6 +337,46 @@ def _prior(row: dict[str, Any]) -> Iterator[Statement]:
         f"{score} of 1 ({terms}{scale}); a transparent ordering, not a probability",
         f"docs/scorers.md, {len(WEIGHTS)} consequence weights set by hand",
     )
+
+
+def _graph(
+    scored: pa.Table, alleles: AlleleTable, engine: Engine
+) -> Iterator[Statement]:
+    """Say what the graph model finds, and its strongest paths by taking edges away."""
+    scorer = next(s for s in engine.scorers if isinstance(s, GraphScorer))
+    rows = np.flatnonzero(snvs(alleles))
+    if scorer.model is None or not len(rows):
+        return
+    cited = scorer.card()
+    source = f"graph model {cited['name']} {cited['digest']}, docs/graph-model.md"
+    row = scored.to_pylist()[0]
+    if row["graph_effect"] is None:
+        yield Statement(
+            "graph",
+            "no answer: the variant is unlike those the model learned from",
+            source,
+        )
+        return
+    yield Statement(
+        "graph",
+        f"{row['graph_effect']:.3f}, most likely on {row['graph_gene'] or 'no gene'}; "
+        f"confidence {row['graph_confidence']:.2f}; not a part of the prior score",
+        source,
+    )
+    columns = {name: scored[name].combine_chunks() for name in scored.column_names}
+    consequences = engine.material.caller.call(alleles)
+    opened = scorer.model.get()
+    table = scorer.table(alleles, rows, consequences, columns)
+    networks = len(opened.ensemble.networks)
+    for path in scorer.model.paths(table):
+        steps = " → ".join(
+            f"{step.node.type} {step.name} ({step.contribution:+.3f} ± {step.spread:.3f}"
+            f" log-odds, {step.agree} of {networks} networks agree)"
+            for step in path.steps
+        )
+        yield Statement(
+            "graph path", f"variant → {steps}", f"{source}; edge taken away"
+        )
 
 
 def _number(value: float | None) -> str:

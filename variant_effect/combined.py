@@ -168,6 +168,11 @@ class Evidence:
         )
 
     @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """One column a feature, as the graph model reads them."""
+        return {**self.numbers, **self.levels}
+
+    @property
     def has_language(self) -> Flags:
         """Alleles that the language model was asked about, ``(n,)``."""
         asked: Flags = ~np.all(

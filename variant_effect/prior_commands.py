@@ -16,7 +16,7 @@ from data_registry.console import (
 )
 from data_registry.errors import InputError, MissingLayerError
 from data_registry.store import open_store
-from data_registry.workspace import Workspace
+from data_registry.workspace import Workspace, written_beside
 from variant_effect.combined import Additive, Combined
 from variant_effect.preparation import prepare
 from variant_effect.prior_training import (
@@ -24,7 +24,10 @@ from variant_effect.prior_training import (
     PER_OBSERVED,
     SEED,
     Recipe,
+    choose_panel,
+    draw,
     fit_prior,
+    read_sample,
 )
 from variant_effect.scorers.prior import model_file
 
@@ -72,6 +75,48 @@ def fit(
             fitted = fit_prior(store, prepared, recipe, on_progress=report)
     log(f"written: {model_file(Path(workspace)).parent}")
     _show_figures(fitted)
+
+
+@prior_app.command("table")
+def table(
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    workspace: WorkspaceOption = "workspace",
+    panel: Annotated[
+        str, typer.Option(help="A registered panel; needed where there are several.")
+    ] = "",
+    group: Annotated[
+        str, typer.Option(help="A group of its samples, of one species.")
+    ] = "",
+    max_observed: Annotated[
+        int, typer.Option(min=1, help="More observed SNVs are thinned at random.")
+    ] = MAX_OBSERVED,
+    per_observed: Annotated[
+        int, typer.Option(min=1, help="Simulated SNVs an observed one.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of all random choices.")] = SEED,
+) -> None:
+    """Write the SNVs that `fit` learns from, with their evidence, for the graph model.
+
+    Label 1 is a simulated SNV, 0 one that the panel carries. The language model is not
+    asked: it saw the panel's chromosomes.
+
+    Example:
+
+        cisgraph prior table -w yeast --panel yeast12_norm --out yeast.parquet
+    """
+    recipe = Recipe(panel, group, max_observed, per_observed, seed=seed)
+    with open_store(Path(workspace)) as store:
+        with step_reporter("preparing") as on_step:
+            prepared = prepare(store, on_step=on_step)
+        recipe = choose_panel(store.connection, recipe)
+        drawn, counts = draw(store.connection, store.genome(), recipe)
+    with count_reporter("gathering evidence", "SNVs") as report:
+        frame = read_sample(drawn, prepared, on_progress=report).frame()
+    with written_beside(out) as beside:
+        frame.to_parquet(beside)
+    for reason, n in counts.items():
+        log(f"  {n:,} {reason.replace('_', ' ')}")
+    say(f"{len(frame):,} SNVs in {out}")
 
 
 @prior_app.command("show")

@@ -140,6 +140,21 @@ class Sample:
             self.by_hand[rows], self.evidence.take(rows),
         )  # fmt: skip
 
+    def frame(self) -> pd.DataFrame:
+        """Return the SNVs as a table that the graph model learns from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``contig``, ``start``, ``end`` (0-based half-open), ``label`` (1 simulated, 0
+            observed), then the evidence.
+        """
+        keys = pd.DataFrame({
+            "contig": self.contig, "start": self.start, "end": self.start + 1,
+            "label": self.simulated.astype(float),
+        })  # fmt: skip
+        return pd.concat([keys, pd.DataFrame(self.evidence.columns)], axis=1)
+
 
 # -- observed and simulated --------------------------------------------------------------
 

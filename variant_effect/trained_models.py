@@ -1,7 +1,7 @@
 """Trained models of a workspace: which there are, whether they are sound, opening them.
 
-``models/language/`` and ``models/promoter/`` hold one model each, a copy of one that we
-ship or of one's own. Their libraries are an extra, so they are imported on opening.
+``models/language/``, ``models/promoter/`` and ``models/graph/`` hold one model each, a copy
+of one that we ship or of one's own. Their libraries are an extra, so they are imported on opening.
 """
 
 import hashlib
@@ -24,15 +24,20 @@ from encoders.likelihood import both_strands, log_probabilities_at
 from encoders.sequence_model import SequenceModel
 
 if TYPE_CHECKING:
+    from models.graph.ensemble import Opened
     from models.promoter import Ensemble
 
-KINDS = ("language", "promoter")
+KINDS = ("language", "promoter", "graph")
 CONFIG = "config.json"
 NO_LANGUAGE_MODEL = (
     "no language model is in this workspace; 'cisgraph models list' names those we "
     "ship, 'cisgraph models add NAME_OR_FOLDER' adds one"
 )
 NO_PROMOTER_MODEL = NO_LANGUAGE_MODEL.replace("language", "promoter", 1)
+NO_GRAPH_MODEL = (
+    "no graph model is in this workspace; 'python -m models.train graph' trains one, "
+    "'cisgraph models add FOLDER' adds it"
+)
 REMEDY = "pip install 'cisgraph[models]'"
 
 _SHIPPED = tuple(
@@ -87,7 +92,7 @@ def read_model(folder: Path) -> TrainedModel:
     if not isinstance(config, dict):
         raise InputError(f"{path} holds no settings; is this a trained model?")
     form = str(config.get("form", ""))
-    kind = "promoter" if "promoter" in form else "language"
+    kind = next((k for k in ("promoter", "graph") if f" {k} " in form), "language")
     return TrainedModel(kind, str(config.get("name") or folder.name), folder)
 
 
@@ -152,6 +157,15 @@ def open_promoter(model: TrainedModel, *, n_threads: int | None = None) -> "Ense
     return opened
 
 
+def open_graph(
+    model: TrainedModel, graph: Path, *, n_threads: int | None = None
+) -> "Opened":
+    """Open a graph model on a stored graph; as ``open_language``."""
+    module = _import("models.graph.ensemble", n_threads)
+    opened: Opened = module.load_ensemble(model.folder).open(graph)
+    return opened
+
+
 def _import(name: str, n_threads: int | None) -> ModuleType:
     if problem := missing_library():
         raise MissingOptionalError(problem)
@@ -179,6 +193,12 @@ def check_model(model: TrainedModel) -> str:
         return (
             f"promoters of {ensemble.length_bp} bp, {len(ensemble.networks)} networks: "
             + ", ".join(ensemble.conditions)
+        )
+    if model.kind == "graph":
+        held = _import("models.graph.ensemble", None).load_ensemble(model.folder)
+        return (
+            f"graph model, {len(held.networks)} networks, reads {held.columns.width} "
+            f"attributes of a variant and {len(held.layout.edges)} edge types"
         )
     language = open_language(model)
     few = np.arange(0, _PROBE_BP, 50)

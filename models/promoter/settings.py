@@ -103,7 +103,7 @@ def settings_from(content: Mapping[str, Any]) -> Settings:
     for optional in ("identifier", "species"):
         if columns.get(optional) == "":
             columns[optional] = None
-    data["columns"] = _build(Columns, columns, "data.columns")
+    data["columns"] = build_settings(Columns, columns, "data.columns")
     data["test_conditions"] = tuple(data.get("test_conditions", ()))
     network = dict(_table(content, "network"))
     kind = network.pop("kind", None)
@@ -112,13 +112,15 @@ def settings_from(content: Mapping[str, Any]) -> Settings:
     # A model's provenance holds settings in a table of their own.
     network = dict(network.get("settings", network))
     content |= {
-        "data": _build(DataSettings, data, "data"),
+        "data": build_settings(DataSettings, data, "data"),
         "network": NetworkSettings(kind, network),
-        "training": _build(TrainingSettings, _table(content, "training"), "training"),
-        "split": _build(SplitSettings, _table(content, "split"), "split"),
+        "training": build_settings(
+            TrainingSettings, _table(content, "training"), "training"
+        ),
+        "split": build_settings(SplitSettings, _table(content, "split"), "split"),
         "seeds": tuple(content.get("seeds", (0, 1, 2))),
     }
-    settings = _build(Settings, content, "the top")
+    settings = build_settings(Settings, content, "the top")
     given = (settings.data.table, settings.data.expression)
     if bool(given[0]) == bool(given[1]):
         raise InputError("[data] needs either a table or an expression source")
@@ -134,7 +136,14 @@ def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-def _build(kind: type[T], content: Mapping[str, Any], where: str) -> T:
+def build_settings(kind: type[T], content: Mapping[str, Any], where: str) -> T:
+    """Fill a dataclass of settings from a table.
+
+    Raises
+    ------
+    InputError
+        A setting is unknown or missing.
+    """
     known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
     if unknown := sorted(set(content) - set(known)):
         raise InputError(

@@ -8,9 +8,10 @@ from data_registry.errors import InputError
 torch = pytest.importorskip("torch")
 pytest.importorskip("torch_geometric")
 
+from encoders.cache import EncoderRecord, embed_cached  # noqa: E402
 from graph_builder.build import build_graph  # noqa: E402
 from graph_builder.schema import EDGE_TYPES, NODE_TYPES  # noqa: E402
-from models.hetero import load_hetero  # noqa: E402
+from models.hetero import Reduction, add_embeddings, load_hetero  # noqa: E402
 from tests.graph_builder.toy import ROWS, ToyGenome, make_registry  # noqa: E402
 
 
@@ -77,3 +78,37 @@ def test_edges_that_answer_the_question_can_be_left_out(graph):
     assert len(data.edge_types) == len(EDGE_TYPES) - 1
     with pytest.raises(InputError, match="no edge type 'gwas'"):
         load_hetero(graph.path, leave_out=["gwas"])
+
+
+def test_embeddings_are_reduced_by_what_teaches_and_missing_ones_marked(
+    graph, tmp_path
+):
+    data = load_hetero(graph.path)
+    names = data["gene"].identifier
+    rng = np.random.default_rng(0)
+    vectors = dict(zip(names, rng.normal(size=(4, 6)).astype(np.float32), strict=True))
+    embedded = names[:3]  # the last gene has none
+    embed_cached(
+        tmp_path, EncoderRecord("toy", "text", "d1", {}), "gene",
+        {name: name for name in embedded},
+        lambda some: np.stack([vectors[name] for name in some]),
+    )  # fmt: skip
+    reduction = Reduction.fit("gene", "toy", tmp_path, embedded, 2)
+    before = data["gene"].x.shape[1]
+    add_embeddings(data, tmp_path, [Reduction.from_dict(reduction.as_dict())])
+    store = data["gene"]
+    assert store.x_names[-2:] == ["toy_0", "toy_1"]
+    assert store.x_known[:, before:].tolist() == [[True, True]] * 3 + [[False, False]]
+    assert store.x[3, before:].tolist() == [0.0, 0.0]
+    # principal components: centred, of unit variance, uncorrelated
+    found = store.x[:3, before:].numpy()
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(found.T @ found / 3, np.eye(2), atol=1e-4)
+    # two components hold all of three points
+    x = np.stack([vectors[name] for name in embedded])
+    back = found @ np.linalg.pinv(reduction.components.numpy().T) + x.mean(axis=0)
+    np.testing.assert_allclose(back, x, atol=1e-4)
+    with pytest.raises(InputError, match="no embeddings of an encoder 'none'"):
+        Reduction.fit("gene", "none", tmp_path, embedded, 2)
+    with pytest.raises(InputError, match="too few"):
+        Reduction.fit("gene", "toy", tmp_path, embedded[:2], 2)

@@ -63,6 +63,7 @@ def test_the_layers_that_are_missing_are_named(
         "relatives",
         "language",
         "promoter",
+        "graph",
     ]
 
 

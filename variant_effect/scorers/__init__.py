@@ -10,6 +10,7 @@ from variant_effect.scorers.base import Scorer
 from variant_effect.scorers.conservation import ConservationScorer
 from variant_effect.scorers.frequency import FrequencyScorer
 from variant_effect.scorers.genes import GeneScorer
+from variant_effect.scorers.graph import GraphScorer
 from variant_effect.scorers.gwas import GwasScorer
 from variant_effect.scorers.language import LanguageScorer
 from variant_effect.scorers.markov import MarkovScorer
@@ -35,7 +36,9 @@ ALL: tuple[type[Scorer], ...] = (
     LanguageScorer,
     PromoterScorer,
     PriorScorer,
+    GraphScorer,
 )
-"""In this order: the prior reads the columns of those before it."""
+"""In this order: the prior reads the columns of those before it, and the graph model the
+prior's."""
 
 __all__ = ["ALL", "Material", "Scorer"]

@@ -1,0 +1,1 @@
+"""A heterogeneous graph transformer with external attention, small and inductive."""

@@ -1,0 +1,158 @@
+"""Commands of the graph model: train."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from scipy.stats import pearsonr, rankdata
+
+from data_registry.console import count_reporter, say, show_table, step_reporter
+from models.graph.ensemble import predict_task, save_ensemble
+from models.graph.knowledge import describe_slots
+from models.graph.preparation import Prepared, prepare, read_graph, read_variants
+from models.graph.settings import read_settings
+from models.graph.tasks import LinkTask, NodeTask, Task, VariantTask
+from models.graph.training import GraphModel
+
+
+def train(
+    config: Annotated[Path, typer.Option(help="TOML file; see models/configs.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model and its checkpoints.")],
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", help="A workspace with a graph.")
+    ],
+    variants: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of variants with labels, as 'cisgraph prior table' writes it."
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads torch may use.", min=1)] = 2,
+) -> None:
+    """Train networks on a workspace's graph; given the same folder again, go on.
+
+    Example:
+
+        cisgraph prior table --workspace yeast --out yeast.parquet
+
+        python -m models.train graph --workspace yeast --variants yeast.parquet \
+            --config models/configs/graph.toml --out runs/yeast_graph
+    """
+    torch.set_num_threads(threads)
+    settings = read_settings(config)
+    with step_reporter("reading the graph"):
+        table = read_variants(variants) if variants else None
+        folder = read_graph(workspace)
+        prepared = prepare(settings, folder, workspace=workspace, variants=table)
+    _say_rows(prepared)
+    models: list[GraphModel] = []
+    for i, seed in enumerate(settings.seeds, 1):
+        model = GraphModel(
+            settings.network, settings.training, out / "runs" / f"seed{seed}"
+        )
+        with count_reporter(
+            f"network {i} of {len(settings.seeds)}", "epochs", settings.training.epochs
+        ) as report:
+            model.fit(
+                prepared.graph,
+                prepared.tasks,
+                prepared.vocabulary,
+                seed=seed,
+                report=report,
+            )
+        best = min(model.history, key=lambda h: h["validation_loss"])
+        say(
+            f"seed {seed}: best of {len(model.history)} epochs is {best['epoch']:.0f}, "
+            f"validation loss {best['validation_loss']:.4f}"
+        )
+        models.append(model)
+    figures = {}
+    for task in prepared.tasks:
+        rows = prepared.test[task.name]
+        if len(rows):
+            figures[task.name] = figures_of(
+                task, rows, predict_task(models, prepared, task, rows)
+            )
+    if figures:
+        show_table(
+            "rows that taught nothing", ["task", "rows", "figure", "value"],
+            [[n, f"{f['rows']:,}", k, f"{v:.4f}"] for n, f in figures.items()
+             for k, v in f.items() if k != "rows"],
+        )  # fmt: skip
+    if any(isinstance(task, VariantTask) for task in prepared.tasks):
+        save_ensemble(
+            out, settings, models, prepared, _provenance(prepared, models, figures)
+        )
+        say(f"{out}: 'cisgraph models add {out} -w {workspace}' scores with it")
+    else:
+        say(
+            f"{out}: checkpoints only; a model without variants is not used for scoring"
+        )
+
+
+def figures_of(task: Task, rows: torch.Tensor, said: np.ndarray) -> dict[str, float]:
+    """Return AUROC of yes and no, accuracy of classes, Pearson's r of numbers."""
+    found: dict[str, float] = {"rows": len(rows)}
+    if isinstance(task, VariantTask):
+        found["auroc"] = _auroc(said[:, 0], task.label[rows].numpy() > 0.5)
+    elif isinstance(task, LinkTask) and task.kind == "binary":
+        found["auroc"] = _auroc(said[:, 0], task.target[rows].numpy() > 0.5)
+    elif isinstance(task, NodeTask) and task.n_classes:
+        found["accuracy"] = float(
+            (said.argmax(1) == task.target[rows, 0].numpy()).mean()
+        )
+    elif isinstance(task, NodeTask | LinkTask):
+        target = task.target[rows].numpy().reshape(len(rows), -1)
+        r = [
+            pearsonr(said[known, i], target[known, i])[0]
+            for i in range(target.shape[1])
+            for known in [~np.isnan(target[:, i])]
+            if known.sum() > 2
+        ]
+        found["pearson_r"] = float(np.mean(r)) if r else float("nan")
+    return found
+
+
+def _auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    n = int(positive.sum())
+    if n in (0, len(score)):
+        return float("nan")
+    above = rankdata(score)[positive].sum() - n * (n + 1) / 2
+    return float(above / (n * (len(score) - n)))
+
+
+def _say_rows(prepared: Prepared) -> None:
+    say(
+        f"{sum(map(len, prepared.graph.nodes.values())):,} nodes, "
+        f"{prepared.graph.n_edges:,} directed edges"
+    )
+    for task in prepared.tasks:
+        say(
+            f"{task.name}: {len(task.train):,} rows to learn from, "
+            f"{len(task.validation):,} to stop by, {len(prepared.test[task.name]):,} to judge"
+        )
+    for reason, count in prepared.left_out.items():
+        if count:
+            say(f"  {count:,} {reason}")
+
+
+def _provenance(
+    prepared: Prepared, models: list[GraphModel], figures: dict[str, Any]
+) -> dict[str, Any]:
+    first = models[0]
+    assert first.network is not None and first.slots is not None  # noqa: S101, PT018
+    with torch.inference_mode():
+        slots = describe_slots(
+            first.network, first.states(prepared.graph), prepared.graph, first.slots
+        )
+    return {
+        "graph": prepared.digest,
+        "rows": {t.name: [len(t.train), len(t.validation)] for t in prepared.tasks},
+        "left_out": prepared.left_out,
+        "figures": figures,
+        "slots_of_first_network": slots,
+        "training": asdict(first.training),
+    }
