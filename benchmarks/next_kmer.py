@@ -97,7 +97,7 @@ def summarise(runs: list[list[Result]]) -> list[dict[str, Any]]:
                 for name in of_seeds[0]
             }
             by_k[k]["network_sd_over_seeds"] = (
-                float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else float("nan")
+                float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else None
             )
         first = results[0]
         rows.append({
