@@ -112,8 +112,7 @@ def test_rarity_and_markov_terms_by_hand(score) -> None:
 
 
 def test_no_association_is_read(engine) -> None:
-    scorer = engine.scorers[-1]
-    assert scorer.name == "prior"
+    scorer = next(each for each in engine.scorers if each.name == "prior")
     lines = records_of(vcf_text([snv("chr1", 2101), snv("chr1", 5003)])).splitlines(
         keepends=True
     )
