@@ -40,6 +40,7 @@ from encoders.language import (
 )
 from encoders.material import MATERIAL_FILE, Material
 from encoders.nucleotides import N_BASES, encode
+from encoders.running_mean import move_mean
 
 if TYPE_CHECKING:
     from data_registry.relatives import Registered
@@ -322,11 +323,10 @@ class Pretraining:
     def _average(self) -> None:
         if not self.training.average:
             return
-        # Early on the average would hold little but the first weights.
-        decay = min(self.training.average, (1 + self.step) / (10 + self.step))
-        own = self.network.state_dict()
-        values = list(self.average.values())
-        torch._foreach_lerp_(values, [own[name] for name in self.average], 1 - decay)
+        move_mean(
+            self.average, self.network.state_dict(),
+            decay=self.training.average, steps=self.step,
+        )  # fmt: skip
 
     def _backward(self, *batch: torch.Tensor) -> torch.Tensor:
         """Add one batch's gradients; return its loss in nats a base."""

@@ -19,6 +19,7 @@ from models.graph.sampling import Sample, sample, shuffle_rows, thin
 from models.graph.structure import Graph
 from models.graph.tasks import Task
 from models.promoter.training import drawing_from
+from models.schedule import warmup_cosine
 
 STATE = "state.pt"
 Report = Callable[[int, str], None]
@@ -323,12 +324,7 @@ class _Run:
             )
 
     def _set_rate(self, progress: float) -> None:
-        warmup = self.settings.warmup
-        share = (
-            progress / warmup
-            if progress < warmup
-            else 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-        )
+        share = warmup_cosine(progress, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * max(share, 0.02)
 

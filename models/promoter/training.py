@@ -21,10 +21,12 @@ from torch import Tensor, nn
 
 from data_registry.errors import InputError
 from encoders.nucleotides import UNKNOWN
+from encoders.running_mean import move_mean
 from models.promoter.data import Promoters
 from models.promoter.networks import PromoterNetwork, build_network
 from models.promoter.splits import Split
 from models.promoter.standardisation import Standardisation
+from models.schedule import warmup_cosine
 
 STATE = "state.pt"
 LOG = "log.csv"
@@ -292,23 +294,13 @@ class _Run:
         self.steps += 1
         if self.average is self.network:
             return
-        decay = min(self.settings.average, (1 + self.steps) / (10 + self.steps))
-        own = self.network.state_dict()
-        averaged = self.average.state_dict()
-        real = [name for name, value in averaged.items() if value.is_floating_point()]
-        torch._foreach_lerp_(
-            [averaged[name] for name in real], [own[name] for name in real], 1 - decay
-        )
-        for name in averaged.keys() - set(real):
-            averaged[name].copy_(own[name])
+        move_mean(
+            self.average.state_dict(), self.network.state_dict(),
+            decay=self.settings.average, steps=self.steps,
+        )  # fmt: skip
 
     def _set_rate(self, progress: float) -> None:
-        warmup = self.settings.warmup
-        share = (
-            progress / warmup
-            if progress < warmup
-            else 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-        )
+        share = warmup_cosine(progress, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * max(share, 0.01)
 
