@@ -25,7 +25,6 @@ smallest chromosomes, one outgroup and no language model, to try the command.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -43,6 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.machine import describe_machine
 from benchmarks.observed_variants import PANEL, RECIPE, WINDOW_BP, Variants, build
+from benchmarks.result_file import write_result
 from data_registry.coordinates import Region
 from data_registry.errors import PlatformError
 from data_registry.recipes import read_recipe, register_source
@@ -375,9 +375,7 @@ def main() -> int:
             f"{found['not_beaten_clearly'] or 'none'}"
         )
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     return 0
 
 

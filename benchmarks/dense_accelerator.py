@@ -8,7 +8,6 @@ are read in tiles as ``cisgraph precompute`` reads them, ratios brought back to 
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
+from benchmarks.result_file import write_result
 from encoders.language import load_language_model
 from encoders.likelihood import substitution_ratios
 from encoders.material import Material
@@ -47,7 +47,7 @@ def main() -> None:
         "snvs_per_s": round(per_s),
         "whole_yeast_genome_s_at_this_speed": round(3 * YEAST_BP / per_s, 1),
     }
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result(arguments.out, result)
     print(result)
 
 

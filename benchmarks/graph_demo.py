@@ -14,7 +14,6 @@ on a gene by the simulator's rules, whether or not a trait hangs on it.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.block_bootstrap import Blocks
 from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
 from benchmarks.machine import describe_machine
+from benchmarks.result_file import write_result
 from data_registry.demo import build_demo
 from data_registry.store import open_store
 from graph_builder.build import build_graph
@@ -546,9 +546,7 @@ def main() -> int:
     for name, row in result["auroc"].items():
         print(f"{name:45} {row['value']} {row.get('graph_minus_this', '')}")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     return 0
 
 

@@ -19,7 +19,6 @@ Networks learn on twelve chromosomes, stop on XI and XIV and are judged on V and
 """
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -48,6 +47,7 @@ from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
 from benchmarks.graph_variants import LABEL_FREE, TEST, VALIDATION, make_graph
 from benchmarks.machine import describe_machine
+from benchmarks.result_file import write_result
 from data_registry.store import open_store
 from encoders.nucleotides import encode
 from graph_builder.build import build_graph
@@ -522,9 +522,7 @@ def main() -> int:
         for name, row in result[task][figure].items():
             print(f"{task} {name:45} {row['value']} {row.get('graph_minus_this', '')}")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     return 0
 
 

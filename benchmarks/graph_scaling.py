@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
+from benchmarks.result_file import write_result
 from models.graph.network import NEAR, GraphTransformer, NetworkSettings, Queries
 from models.graph.sampling import sample, shuffle_rows
 from models.graph.structure import BACK, Edges, Graph, Nodes
@@ -200,9 +201,7 @@ def main() -> int:
         return 0
     result = run(arguments)
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     return 0
 
 

@@ -15,7 +15,6 @@ is the fitted prior, an additive model of that evidence, fitted on the same rows
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from benchmarks.combined import OUTGROUPS, as_table, make_workspace
 from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
 from benchmarks.machine import describe_machine
 from benchmarks.observed_variants import NUCLEAR, RECIPE, WINDOW_BP, build
+from benchmarks.result_file import write_result
 from data_registry.errors import PlatformError
 from data_registry.recipes import read_recipe, register_source
 from data_registry.store import open_store
@@ -408,9 +408,7 @@ def main() -> int:
     for name, row in result["auroc"].items():
         print(f"{name:45} {row['value']} {row.get('graph_minus_this', '')}")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     return 0
 
 

@@ -56,6 +56,7 @@ from benchmarks.observed_variants import (
     changes,
     register_yeast,
 )
+from benchmarks.result_file import write_result
 from data_registry.genome import Genome
 from data_registry.store import open_store
 from encoders.corpus import Assembly, build_corpus
@@ -680,9 +681,7 @@ def main() -> int:
         word = "reached" if goal["reached"] else "NOT reached"
         print(f"{name}: {goal['found']} ({word}; bar {goal['bar']})")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     return 0
 
 

@@ -11,7 +11,6 @@ Finished tokenizers are kept in ``--done`` and not evaluated again.
 
 import argparse
 import gzip
-import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
+from benchmarks.result_file import write_result
 from encoders import nucleotides
 from encoders.next_kmer import KS, Result, choose, compare, draw_places
 from encoders.tokenize import candidates, write_vocabulary
@@ -206,9 +206,7 @@ def main() -> None:
         counts = {token: int(n) for token, n in (line.split("\t") for line in lines)}
         word_cloud(counts, arguments.pictures / f"{bpe.name}.png")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
     print(show(result))
 
 

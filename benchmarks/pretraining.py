@@ -27,6 +27,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
+from benchmarks.result_file import write_result
 from data_registry.errors import InputError
 from encoders.language import LanguageConfig, load_language_model
 from encoders.likelihood import log_probabilities_at
@@ -78,10 +79,9 @@ def main() -> int:
         over = (nats - first) / math.log(2)
         found["bits_over_cloze_convolutions"] = round(float(over.mean()), 4)
         found["bits_over_cloze_convolutions_95"] = _interval(over[draws].mean(1))
-    text = json.dumps(result, indent=1) + "\n"
     if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
-    print(text)
+        write_result(arguments.out, result)
+    print(json.dumps(result, indent=1))
     return 0
 
 

@@ -11,7 +11,6 @@ their papers; the JSON shows all trials.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -27,6 +26,7 @@ import torch
 
 from benchmarks.machine import describe_machine
 from benchmarks.promoters import load_rows
+from benchmarks.result_file import write_result
 from models.promoter.training import NetworkModel, NetworkSettings, TrainingSettings
 
 OURS = {
@@ -147,9 +147,8 @@ def main() -> None:
         for future in as_completed(futures):
             done.append(future.result())
             done.sort(key=lambda found: -found["validation_r"])
-            text = json.dumps({"machine": describe_machine(), "trials": done}, indent=1)
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(text + "\n", encoding="utf-8")
+            found_so_far = {"machine": describe_machine(), "trials": done}
+            write_result(arguments.out, found_so_far)
             found = future.result()
             print(
                 f"[{len(done)}/{len(trials)}] {found['layout']:<22} "
