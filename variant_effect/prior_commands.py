@@ -31,24 +31,30 @@ from variant_effect.prior_training import (
 )
 from variant_effect.scorers.prior import model_file
 
+PanelOption = Annotated[
+    str, typer.Option(help="A registered panel; needed where there are several.")
+]
+GroupOption = Annotated[
+    str, typer.Option(help="A group of its samples, of one species.")
+]
+MaxObservedOption = Annotated[
+    int, typer.Option(min=1, help="More observed SNVs are thinned at random.")
+]
+PerObservedOption = Annotated[
+    int, typer.Option(min=1, help="Simulated SNVs an observed one.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of all random choices.")]
+
 prior_app = new_app("The prior score: fit it on a panel, show what was fitted.")
 
 
 @prior_app.command("fit")
 def fit(
     workspace: WorkspaceOption = "workspace",
-    panel: Annotated[
-        str, typer.Option(help="A registered panel; needed where there are several.")
-    ] = "",
-    group: Annotated[
-        str, typer.Option(help="A group of its samples, of one species.")
-    ] = "",
-    max_observed: Annotated[
-        int, typer.Option(min=1, help="More observed SNVs are thinned at random.")
-    ] = MAX_OBSERVED,
-    per_observed: Annotated[
-        int, typer.Option(min=1, help="Simulated SNVs an observed one.")
-    ] = PER_OBSERVED,
+    panel: PanelOption = "",
+    group: GroupOption = "",
+    max_observed: MaxObservedOption = MAX_OBSERVED,
+    per_observed: PerObservedOption = PER_OBSERVED,
     language: Annotated[
         str,
         typer.Option(
@@ -56,7 +62,7 @@ def fit(
             "everywhere. Its weight is learned on held-out contigs in either case."
         ),
     ] = "held-out",
-    seed: Annotated[int, typer.Option(help="Of all random choices.")] = SEED,
+    seed: SeedOption = SEED,
 ) -> None:
     """Learn the weights of the prior score from a registered panel.
 
@@ -81,19 +87,11 @@ def fit(
 def table(
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     workspace: WorkspaceOption = "workspace",
-    panel: Annotated[
-        str, typer.Option(help="A registered panel; needed where there are several.")
-    ] = "",
-    group: Annotated[
-        str, typer.Option(help="A group of its samples, of one species.")
-    ] = "",
-    max_observed: Annotated[
-        int, typer.Option(min=1, help="More observed SNVs are thinned at random.")
-    ] = MAX_OBSERVED,
-    per_observed: Annotated[
-        int, typer.Option(min=1, help="Simulated SNVs an observed one.")
-    ] = 1,
-    seed: Annotated[int, typer.Option(help="Of all random choices.")] = SEED,
+    panel: PanelOption = "",
+    group: GroupOption = "",
+    max_observed: MaxObservedOption = MAX_OBSERVED,
+    per_observed: PerObservedOption = 1,
+    seed: SeedOption = SEED,
 ) -> None:
     """Write the SNVs that `fit` learns from, with their evidence, for the graph model.
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize
 
-from data_registry.errors import InputError, MalformedFileError
+from data_registry.errors import InputError
+from models.ensemble_folder import CONFIG, checked_weights, read_config
 from models.graph.attachment import Places, attach
 from models.graph.features import Scales, VariantColumns
 from models.graph.knowledge import Slots
@@ -36,7 +37,6 @@ from models.graph.tasks import Task, VariantTask
 from models.graph.training import GraphModel, causal_graph
 from models.hetero import Reduction, add_embeddings, load_hetero
 
-CONFIG = "config.json"
 FORM = "cisgraph graph model 1"
 AT_ONCE = 8_192
 
@@ -313,17 +313,8 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
     MalformedFileError
         A file is missing, of another form, or not the one that was written.
     """
-    path = folder / CONFIG
     remedy = "Train it again with 'python -m models.train graph'."
-    try:
-        text = path.read_text(encoding="utf-8")
-        config = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise MalformedFileError(
-            path, f"cannot be read: {error}", remedy=remedy
-        ) from error
-    if not isinstance(config, dict) or config.get("form") != FORM:
-        raise MalformedFileError(path, f"is no {FORM!r}", remedy=remedy)
+    config, digest = read_config(folder, FORM, remedy)
     settings = settings_from(config["settings"])
     held = config["layout"]
     layout = Layout(
@@ -332,13 +323,7 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
     )  # fmt: skip
     networks, slots = [], []
     for member in config["members"]:
-        weights = folder / member["weights"]
-        if not weights.is_file():
-            raise MalformedFileError(weights, "is missing", remedy=remedy)
-        if hashlib.sha256(weights.read_bytes()).hexdigest() != member["sha256"]:
-            raise MalformedFileError(
-                weights, "is not the file that was written", remedy=remedy
-            )
+        weights = checked_weights(folder, member, remedy)
         networks.append(_network(settings.network, layout, load_file(weights)))
         slots.append(Slots(tuple(member["slots"])))
     return GraphEnsemble(
@@ -346,7 +331,7 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
         Scales.from_dict(config["scales"]), VariantColumns.from_dict(config["columns"]),
         tuple(Reduction.from_dict(each) for each in config["reductions"]),
         (config["calibration"][0], config["calibration"][1]), config["learned_effects"],
-        hashlib.sha256(text.encode()).hexdigest(), config["provenance"],
+        digest, config["provenance"],
     )  # fmt: skip
 
 

@@ -25,9 +25,9 @@ from data_registry.console import (
 from data_registry.errors import InputError
 from data_registry.genome import Genome
 from data_registry.store import open_store
+from models.ensemble_folder import CONFIG
 from models.promoter.baselines import KmerRidge
 from models.promoter.ensemble import (
-    CONFIG,
     WEIGHTS,
     calibrate,
     load_ensemble,

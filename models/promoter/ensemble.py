@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from data_registry.errors import InputError, MalformedFileError
+from data_registry.errors import InputError
+from models.ensemble_folder import CONFIG, checked_weights, read_config
 from models.promoter.data import Promoters
 from models.promoter.networks import PromoterNetwork, build_network
 from models.promoter.standardisation import Calibration, Line, Standardisation
 from models.promoter.training import NetworkModel, predict_z
 
-CONFIG = "config.json"
 FORM = "cisgraph promoter ensemble 1"
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "plant_promoter"
 """The ensemble that ships with the package."""
@@ -185,26 +185,11 @@ def load_ensemble(folder: Path | None = None) -> Ensemble:
         A file is missing, of another form, or not the one that was written.
     """
     folder = WEIGHTS if folder is None else folder
-    path = folder / CONFIG
     remedy = "Train it again with 'python -m models.train promoter'."
-    try:
-        text = path.read_text(encoding="utf-8")
-        config = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise MalformedFileError(
-            path, f"cannot be read: {error}", remedy=remedy
-        ) from error
-    if not isinstance(config, dict) or config.get("form") != FORM:
-        raise MalformedFileError(path, f"is no {FORM!r}", remedy=remedy)
+    config, digest = read_config(folder, FORM, remedy)
     networks, standards = [], []
     for member in config["members"]:
-        weights = folder / member["weights"]
-        if not weights.is_file():
-            raise MalformedFileError(weights, "is missing", remedy=remedy)
-        if hashlib.sha256(weights.read_bytes()).hexdigest() != member["sha256"]:
-            raise MalformedFileError(
-                weights, "is not the file config.json was written with", remedy=remedy
-            )
+        weights = checked_weights(folder, member, remedy)
         network = build_network(
             config["network"]["kind"], config["network"]["settings"],
             length_bp=config["length_bp"], n_conditions=len(config["conditions"]),
@@ -220,7 +205,7 @@ def load_ensemble(folder: Path | None = None) -> Ensemble:
         calibration=_calibration(config["calibration"]),
         trained=tuple(config["conditions"]), stand_ins=config["stand_ins"],
         species=tuple(config["species"]), length_bp=config["length_bp"],
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        digest=digest,
     )  # fmt: skip
 
 
