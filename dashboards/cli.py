@@ -52,7 +52,7 @@ def explain(
 
     Example:
 
-        cisgraph explain-variant chrV:32091:T:C -w yeast
+        cisgraph explain-variant chrV:31068:C:T -w yeast
     """
     with open_store(Path(workspace)) as store:
         with step_reporter("preparing") as on_step:
