@@ -82,7 +82,7 @@ DRAWS = 1_000
 SEED = 20_261_127
 NETWORK = NetworkSettings(width=16, heads=2)
 TRAINING = TrainingSettings(
-    epochs=5, batch_size=4_096, learning_rate=6e-3, patience=3, fan_out=3
+    epochs=10, batch_size=2_048, learning_rate=6e-3, patience=4, fan_out=3
 )
 LABEL_FREE = ("genome", "annotation", "intervals", "motifs", "contacts", "gene_sets")
 
