@@ -307,7 +307,7 @@ def _with_members(graph: Graph, shows: Tensor) -> Graph:
     for key, end in ((MEMBER, 0), (BACK_MEMBER, 1)):
         mine = graph.edges[key]
         genes = mine.source if end == 0 else mine.target
-        edges[key] = mine.take(torch.nonzero(shows[genes])[:, 0])
+        edges[key] = mine.where(shows[genes])
     return replace(graph, edges=edges)
 
 

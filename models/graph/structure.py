@@ -90,8 +90,16 @@ class Edges:
             self.x[rows], self.known[rows],
         )  # fmt: skip
 
+    def where(self, kept: Tensor) -> "Edges":
+        """Return the edges that are kept, ``(e,)`` bool, in their order."""
+        before = torch.cat([self.start.new_zeros(1), kept.cumsum(0)])
+        return Edges(
+            self.source[kept], self.target[kept], before[self.start],
+            self.x[kept], self.known[kept],
+        )  # fmt: skip
+
     def take(self, rows: Tensor) -> "Edges":
-        """Return some of the edges, between the same nodes."""
+        """Return some of the edges, between the same nodes, in the order given."""
         n = len(self.start) - 1
         return Edges.of(
             self.source[rows], self.target[rows], n, self.x[rows], self.known[rows]

@@ -105,7 +105,7 @@ def drop_edges(graph: Graph, rate: float, generator: torch.Generator) -> Graph:
     edges = {}
     for key, mine in graph.edges.items():
         kept = torch.rand(len(mine), generator=generator) >= rate
-        edges[key] = mine.take(torch.nonzero(kept)[:, 0])
+        edges[key] = mine.where(kept)
     return replace(graph, edges=edges)
 
 

@@ -137,6 +137,15 @@ def test_fan_out_is_an_upper_limit_of_each_type(graph):
 
 
 @torch.no_grad()
+def test_edges_that_are_kept_are_those_taken_by_number(graph):
+    for edges in graph.edges.values():
+        kept = torch.rand(len(edges), generator=torch.Generator().manual_seed(3)) < 0.6
+        taken = edges.take(torch.nonzero(kept)[:, 0])
+        for name in ("source", "target", "start", "x", "known"):
+            found = getattr(edges.where(kept), name)
+            assert torch.equal(found, getattr(taken, name))
+
+
 def test_a_missing_attribute_is_no_zero(network, graph):
     """Its value is not read, and that it is missing is."""
     nodes = graph.nodes["gene"]
