@@ -103,7 +103,7 @@ def language_fits(language: LanguageModel, device: str, epochs: int) -> dict[str
     network = language.network
     network.stream_dtype = torch.bfloat16
     read = language_features(network, device=device)
-    gentle = Schedule(epochs=epochs, batch=64, rate=1e-3, body_rate=5e-4)
+    gentle = Schedule(epochs=epochs, batch=32, rate=1e-3, body_rate=5e-4)
     fast = replace(gentle, body_rate=1e-3)  # there is nothing to forget
     n_lower = lower_layers(language)
     lower: dict[str, LowerLayers] = {}
