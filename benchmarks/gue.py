@@ -10,17 +10,20 @@ too. The scores of each finished fit are kept in ``--done``, so that a stopped r
 on where it was.
 
 With ``--language`` a language model is used as it is (a ridge on its hidden layer), and
-trained further (``finetuned``) beside the same network from random weights (``random``);
-the latter two on ``--finetune-tasks`` only, as they take minutes a task on a CPU.
+its upper third is trained further (``finetuned``), beside as many layers of the same kind
+from random weights (``random``); the latter two on ``--finetune-tasks`` only, as they
+take minutes a task on a CPU. All of these compute in bfloat16. Fits that ``--minutes``
+did not reach are named in ``unfinished``.
 """
 
 import argparse
 import copy
 import hashlib
-import json
+import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,10 +35,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
+from benchmarks.result_file import write_result
 from data_registry.text_files import read_table
 from encoders.language import LanguageModel, LanguageNetwork, load_language_model
 from models.gue import (
     LanguageClassifier,
+    LowerLayers,
     Predictor,
     Schedule,
     SmallCNN,
@@ -94,9 +99,14 @@ def fit_cnn(task: Task, seed: int) -> Predictor:
 
 
 def language_fits(language: LanguageModel, device: str, epochs: int) -> dict[str, Fit]:
-    """Return what uses the language model or its architecture."""
-    read = language_features(language.network, device=device)
-    schedule = Schedule(epochs=epochs, batch=64, rate=1e-3, body_rate=5e-4)
+    """Return what uses the language model or its architecture, in bfloat16."""
+    network = language.network
+    network.stream_dtype = torch.bfloat16
+    read = language_features(network, device=device)
+    gentle = Schedule(epochs=epochs, batch=32, rate=1e-3, body_rate=5e-4)
+    fast = replace(gentle, body_rate=1e-3)  # there is nothing to forget
+    n_lower = lower_layers(language)
+    lower: dict[str, LowerLayers] = {}
     known: dict[str, NDArray[np.float64]] = {}
 
     def own(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -108,17 +118,26 @@ def language_fits(language: LanguageModel, device: str, epochs: int) -> dict[str
     def both(codes: NDArray[np.uint8]) -> NDArray[np.float64]:
         return np.concatenate([own(codes), kmer_shares(codes)], axis=1)
 
+    def tell(epoch: int, mcc: float) -> None:
+        print(f"    epoch {epoch}/{epochs}: MCC {mcc:.3f} on dev", flush=True)
+
     def further(task: Task, seed: int) -> Predictor:
+        if task.name not in lower:  # of one task at a time, for the memory
+            lower.clear()
+            lower[task.name] = LowerLayers(network, n_lower)
         generator = torch.Generator().manual_seed(seed)
-        model = LanguageClassifier(copy.deepcopy(language.network))
-        return fit_network(model, task, generator, schedule, device=device)
+        model = LanguageClassifier(copy.deepcopy(network), lower[task.name])
+        return fit_network(model, task, generator, gentle, device=device, on_epoch=tell)
 
     def random(task: Task, seed: int) -> Predictor:
         generator = torch.Generator().manual_seed(seed)
-        network = LanguageNetwork(language.config, generator)
+        layers = language.config.layers[n_lower:]
+        fresh = LanguageNetwork(replace(language.config, layers=layers), generator)
+        fresh.stream_dtype = torch.bfloat16
         return fit_network(
-            LanguageClassifier(network), task, generator, schedule, device=device
-        )
+            LanguageClassifier(fresh), task, generator, fast, device=device,
+            on_epoch=tell,
+        )  # fmt: skip
 
     return {
         "language_frozen": lambda task, _: fit_ridge(own, task.train, task.dev),
@@ -128,6 +147,11 @@ def language_fits(language: LanguageModel, device: str, epochs: int) -> dict[str
         "language_finetuned": further,
         "language_random": random,
     }
+
+
+def lower_layers(language: LanguageModel) -> int:
+    """Return how many of the layers stay as they are in fine-tuning: two thirds."""
+    return 2 * len(language.config.layers) // 3
 
 
 def shortened(task: Task, n: int, seed: int = 0) -> Task:
@@ -193,12 +217,19 @@ def main() -> None:
     parser.add_argument("--done", type=Path, default=Path("/tmp/gue_done"))  # noqa: S108
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--language", type=Path, help="folder of a language model")
+    parser.add_argument("--models", help="only these; else all")
     parser.add_argument("--finetune-tasks", default=",".join(FINETUNED))
     parser.add_argument(
         "--frozen-rows", type=int, default=8_000,
         help="training sequences of the ridge on the language model",
     )  # fmt: skip
-    parser.add_argument("--finetune-epochs", type=int, default=10)
+    parser.add_argument("--finetune-epochs", type=int, default=6)
+    parser.add_argument(
+        "--finetune-rows", type=int, default=8_000, help="training sequences of those"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="no fit is begun after them"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
@@ -216,6 +247,8 @@ def main() -> None:
     if arguments.language:
         language = load_language_model(arguments.language, arguments.device)
         fits |= language_fits(language, arguments.device, arguments.finetune_epochs)
+    if arguments.models:
+        fits = {model: fits[model] for model in arguments.models.split(",")}
     arguments.done.mkdir(parents=True, exist_ok=True)
     peers = read_peers(arguments.data / PEERS)
     result: dict[str, Any] = {
@@ -223,10 +256,12 @@ def main() -> None:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(), "quick": arguments.quick, "seeds": n_seeds,
         "finetune_epochs": arguments.finetune_epochs,
+        "finetuned_layers": language
+        and len(language.config.layers) - lower_layers(language),
         "language": language and {"name": language.name, "digest": language.digest},
         "peers": "zero-shot AUC of embeddings as published, Nat Commun 2025 "
         "(s41467-025-65823-8); that its rows are these test rows is not verified",
-        "tasks": {},
+        "tasks": {}, "unfinished": [],
     }  # fmt: skip
     for name in names:
         task = read_task(arguments.data / GUE, name)
@@ -252,23 +287,33 @@ def main() -> None:
                 and name not in finetuned
             ):
                 continue
-            own = shortened(task, arguments.frozen_rows) if "frozen" in model else task
+            own = task
+            if model.startswith("language"):
+                own = shortened(task, arguments.frozen_rows if "frozen" in model
+                                else arguments.finetune_rows)  # fmt: skip
             runs, seconds = [], 0.0
             for seed in range(1, 1 + (1 if model in seedless else n_seeds)):
                 tag = [name.replace("/", "_"), model, str(seed), str(len(own.train))]
                 if language and model.startswith("language"):
-                    tag.append(language.digest[:8])
+                    tag += [language.digest[:8], "bf16"]
                 if model in ("language_finetuned", "language_random"):
                     tag.append(f"{arguments.finetune_epochs}epochs")
+                late = time.perf_counter() - begin > 60 * arguments.minutes
+                if late and not (arguments.done / f"{'-'.join(tag)}.npz").is_file():
+                    result["unfinished"].append(f"{name} {model} seed {seed}")
+                    continue
                 scores, spent = kept_scores(
                     arguments.done, "-".join(tag),
                     lambda fit=fit, own=own, seed=seed: fit(own, seed), own,
                 )  # fmt: skip
                 runs.append(scores)
                 seconds += spent
+            if not runs:
+                continue
             found = measure(task, runs, is_copy, arguments.draws)
             of_task["models"][model] = {
-                "train": len(own.train), "seconds": round(seconds, 1), **found,
+                "train": len(own.train), "seeds": len(runs),
+                "seconds": round(seconds, 1), **found,
             }  # fmt: skip
             print(f"  {model:<26} MCC {found['mcc']:.3f} {found['mcc_interval']} "
                   f"AUROC {found['auroc']:.3f}, without copies "
@@ -276,9 +321,7 @@ def main() -> None:
         result["tasks"][name] = of_task
     result["seconds"] = round(time.perf_counter() - begin)
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1, ensure_ascii=False)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_result(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -235,9 +235,26 @@ class LanguageNetwork(nn.Module):
         Cloze: at a position the first has read the bases before it, the second those
         after it. Masked: both have read all.
         """
+        return self.upper(self.lower(codes, 0), 0)
+
+    def lower(self, codes: Tensor, n: int) -> Tensor:
+        """Return what the first n layers make, ``(2 batch, length, width)``.
+
+        The first half reads the given strand, the second half the opposite one.
+        """
         opposite = torch.where(codes < N_BASES, 3 - codes, codes).flip(1)
-        both = self._read(torch.cat([codes, opposite]))
-        first, second = both.chunk(2)
+        x = self._read(torch.cat([codes, opposite]))
+        for i, layer in enumerate(self.layers):
+            if i < n:
+                x = layer(x)
+        return x
+
+    def upper(self, x: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Return ``streams`` from what the first n layers made."""
+        for i, layer in enumerate(self.layers):
+            if i >= n:
+                x = layer(x)
+        first, second = _norm(x, self.norm).chunk(2)
         return first, second.flip(1)
 
     def _read(self, codes: Tensor) -> Tensor:
@@ -249,15 +266,14 @@ class LanguageNetwork(nn.Module):
         for i in range(kmer):
             word = word * 5 + padded[:, i : i + length]
         x: Tensor = self.words(word)
-        if self.stream_dtype is not None:
-            x = x.to(self.stream_dtype)
-        for layer in self.layers:
-            x = layer(x)
-        return _norm(x, self.norm)
+        return x if self.stream_dtype is None else x.to(self.stream_dtype)
 
     def hidden(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return what each strand's prediction is made from, ``(batch, length, head)``."""
-        first, second = self.streams(codes)
+        return self.hidden_of(*self.streams(codes))
+
+    def hidden_of(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``hidden`` from the two ``streams``."""
         one = F.silu(
             F.linear(first, self.here, self.bias) + F.linear(second, self.there)
         )

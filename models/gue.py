@@ -33,6 +33,8 @@ Predictor = Callable[[Codes], Scores]
 PENALTIES = tuple(10.0**i for i in range(-2, 7))
 NEAR_K = 16
 NEAR_SHARE = 0.5
+READ_BATCH = 128
+"""Sequences a language model reads at once without training; changes speed only."""
 
 
 # --- data -----------------------------------------------------------------------------
@@ -298,6 +300,43 @@ class SmallCNN(nn.Module):
         return logits.squeeze(1)
 
 
+class LowerLayers:
+    """The first n layers of a language model, which stay as they are.
+
+    Each sequence is read once, and what they make of it is kept in memory: 4 bytes a
+    base and unit of width in bfloat16, for both strands.
+    """
+
+    def __init__(self, network: LanguageNetwork, n: int) -> None:
+        self.network, self.n = network.eval(), n
+        self.known: dict[bytes, Tensor] = {}
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Return ``LanguageNetwork.lower`` of codes ``(batch, length)``."""
+        # The opposite strand's reading holds the same two rows, the other way round.
+        turned = torch.where(codes < N_BASES, 3 - codes, codes).flip(1)
+        keys = [row.tobytes() for row in codes.cpu().numpy()]
+        others = [row.tobytes() for row in turned.cpu().numpy()]
+        unread = [
+            i
+            for i, (key, other) in enumerate(zip(keys, others, strict=True))
+            if key not in self.known and other not in self.known
+        ]
+        # What is kept may be trained on later, so it must be no inference tensor.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            for at in range(0, len(unread), READ_BATCH):
+                rows = unread[at : at + READ_BATCH]
+                with precision(self.network, codes):
+                    one, two = self.network.lower(codes[rows], self.n).chunk(2)
+                for i, each in zip(rows, torch.stack([one, two], dim=1), strict=True):
+                    self.known[keys[i]] = each.clone()
+        pairs = [
+            self.known[key] if key in self.known else self.known[other].flip(0)
+            for key, other in zip(keys, others, strict=True)
+        ]
+        return torch.stack(pairs, dim=1).flatten(0, 1)
+
+
 class LanguageClassifier(nn.Module):
     """A language model's hidden layer, its mean and largest value, one logit.
 
@@ -305,11 +344,20 @@ class LanguageClassifier(nn.Module):
     ----------
     network
         Trained further with the rest; give a copy to keep the original.
+    lower
+        The same network's first layers, where these are not trained.
     """
 
-    def __init__(self, network: LanguageNetwork) -> None:
+    def __init__(
+        self, network: LanguageNetwork, lower: LowerLayers | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self._lower = lower
+        if lower is not None:
+            network.words.requires_grad_(requires_grad=False)
+            for layer in list(network.layers)[: lower.n]:
+                layer.requires_grad_(requires_grad=False)
         # Pretrained features are of any size; the head's learning rate is of one.
         self.norm = nn.LayerNorm(2 * network.config.head)
         self.out = nn.Linear(2 * network.config.head, 1)
@@ -318,14 +366,28 @@ class LanguageClassifier(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return logits ``(batch,)`` of codes ``(batch, length)``."""
-        logits: Tensor = self.out(self.norm(pooled(self.network, codes)))
+        features = pooled(self.network, codes, self._lower)
+        logits: Tensor = self.out(self.norm(features))
         return logits.squeeze(1)
 
 
-def pooled(network: LanguageNetwork, codes: Tensor) -> Tensor:
+def precision(network: LanguageNetwork, codes: Tensor) -> torch.autocast:
+    """Return the context a network is read in: bfloat16 where its stream is."""
+    return torch.autocast(
+        codes.device.type, torch.bfloat16, enabled=network.stream_dtype is torch.bfloat16
+    )  # fmt: skip
+
+
+def pooled(
+    network: LanguageNetwork, codes: Tensor, lower: LowerLayers | None = None
+) -> Tensor:
     """Return mean and largest value of the hidden layer over known bases."""
-    one, two = network.hidden(codes)
-    hidden = ((one + two) / 2).float()
+    with precision(network, codes):
+        if lower is None:
+            one, two = network.hidden(codes)
+        else:
+            one, two = network.hidden_of(*network.upper(lower(codes), lower.n))
+    hidden = (one.float() + two.float()) / 2
     known = (codes < N_BASES).unsqueeze(-1)
     mean = (hidden * known).sum(1) / known.sum(1).clamp(min=1)
     largest = hidden.masked_fill(~known, -torch.inf).amax(1)
@@ -333,7 +395,7 @@ def pooled(network: LanguageNetwork, codes: Tensor) -> Tensor:
 
 
 def language_features(
-    network: LanguageNetwork, *, device: str = "cpu", batch: int = 128
+    network: LanguageNetwork, *, device: str = "cpu", batch: int = READ_BATCH
 ) -> Features:
     """Return ``pooled`` as features for ``fit_ridge``: the language model stays as it is."""
 
@@ -387,8 +449,9 @@ def fit_network(
     strands are read for a prediction.
     """
     model.to(device)
-    own = [p for n, p in model.named_parameters() if not n.startswith("network.")]
-    body = [p for n, p in model.named_parameters() if n.startswith("network.")]
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    own = [p for n, p in trained if not n.startswith("network.")]
+    body = [p for n, p in trained if n.startswith("network.")]
     groups = [{"params": own, "lr": schedule.rate}]
     if body:
         groups.append({"params": body, "lr": schedule.body_rate})

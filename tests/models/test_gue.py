@@ -13,6 +13,7 @@ from encoders.language import LanguageConfig, LanguageNetwork  # noqa: E402
 from encoders.nucleotides import reverse_complement  # noqa: E402
 from models.gue import (  # noqa: E402
     LanguageClassifier,
+    LowerLayers,
     Part,
     Schedule,
     SmallCNN,
@@ -171,6 +172,61 @@ def test_a_language_model_is_trained_further(network):
     ]
     # All but the output layer of the language model itself, which has no part in it.
     assert sum(moved) == len(moved) - 1
+
+
+@pytest.fixture
+def deep():
+    """Return a network of three layers that all add something."""
+    config = LanguageConfig(
+        width=32, layers=("conv:3:1", "conv:3:2", "conv:3:4"), kmer=2, head=16
+    )
+    rng = torch.Generator().manual_seed(3)
+    network = LanguageNetwork(config, rng)
+    for weights in network.parameters():
+        torch.nn.init.normal_(weights, std=0.2, generator=rng)
+    return network
+
+
+def test_kept_lower_layers_are_what_is_computed_on_either_strand(deep):
+    lower = LowerLayers(deep, 2)
+    read = torch.from_numpy(codes("ACGTTGCAAC", "GGGTTNNNNN", "ACGTTGCAAC")).long()
+    turned = torch.from_numpy(reverse_complement(read.numpy().astype(np.uint8))).long()
+    expected = pooled(deep, read)
+    for asked in (read, turned, read[[1]], read):
+        wanted = expected[[1]] if len(asked) == 1 else expected
+        torch.testing.assert_close(pooled(deep, asked, lower), wanted)
+    assert len(lower.known) == 2
+
+
+def test_only_the_upper_layers_are_trained(deep):
+    import copy
+
+    task = planted_task(both_strands=True)
+    lower = LowerLayers(deep, 2)
+    model = LanguageClassifier(copy.deepcopy(deep), lower)
+    with torch.inference_mode():  # what is read then must do for training too
+        model(torch.from_numpy(task.train.codes[:9]).long())
+    fit_network(
+        model, task, torch.Generator().manual_seed(1), Schedule(epochs=1, batch=64)
+    )
+    moved = {
+        name
+        for (name, a), b in zip(
+            model.network.named_parameters(), deep.parameters(), strict=True
+        )
+        if not torch.equal(a, b)
+    }
+    upper = {"layers.2.norm", "layers.2.into", "layers.2.out"}
+    assert moved == upper | {"norm", "here", "there", "bias"}
+
+
+def test_bfloat16_features_are_near_float32(deep):
+    read = planted(20, 1, both_strands=False).codes
+    wide = language_features(deep)(read)
+    deep.stream_dtype = torch.bfloat16
+    narrow = language_features(deep)(read)
+    assert not np.array_equal(wide, narrow)
+    np.testing.assert_allclose(narrow, wide, atol=0.02 * np.abs(wide).max())
 
 
 @pytest.mark.parametrize(
