@@ -370,8 +370,10 @@ def _graph(
     networks = len(opened.ensemble.networks)
     for path in scorer.model.paths(table):
         steps = " → ".join(
-            f"{step.node.type} {step.name} ({step.contribution:+.3f} ± {step.spread:.3f}"
-            f" log-odds, {step.agree} of {networks} networks agree)"
+            f"{step.node.type} {step.name} (not seen by the network)"
+            if step.contribution is None
+            else f"{step.node.type} {step.name} ({step.contribution:+.3f} ± "
+            f"{step.spread:.3f} log-odds, {step.agree} of {networks} networks agree)"
             for step in path.steps
         )
         yield Statement(

@@ -22,6 +22,7 @@ from models.graph.attachment import Places, attach
 from models.graph.features import Scales, VariantColumns
 from models.graph.knowledge import Slots
 from models.graph.network import (
+    GENE,
     NEAR,
     GraphTransformer,
     Layout,
@@ -39,6 +40,8 @@ from models.hetero import Reduction, add_embeddings, load_hetero
 
 FORM = "cisgraph graph model 1"
 AT_ONCE = 8_192
+OF_GENES = ("gene", "pathway", "phenotype")
+"""Node types of what is shown beside a gene though the networks do not see it."""
 
 Reals = NDArray[np.float64]
 
@@ -119,12 +122,19 @@ class GraphEnsemble:
         strange = [key for key in graph.edges if key not in self.layout.edges]
         graph = self.scales.graph(graph.without(strange))
         graph = causal_graph(graph, self.settings.training.causal)
+        stored = graph_of(data, OF_GENES, leave_out=self.settings.hidden)
+        not_context = [
+            k for k in stored.edges if k[2] != GENE or k[0] == GENE or k in graph.edges
+        ]
         with torch.inference_mode():
             states = tuple(
                 _in_double(network.encode(graph)) for network in self.networks
             )
         networks = tuple(copy.deepcopy(network).double() for network in self.networks)
-        return Opened(self, graph, Places.read(graph_folder), networks, states)
+        return Opened(
+            self, graph, Places.read(graph_folder), networks, states,
+            stored.without(not_context),
+        )  # fmt: skip
 
 
 def _in_double(states: States) -> States:
@@ -145,6 +155,9 @@ class Opened:
     ----------
     networks, states
         In double precision: rounding then depends on batch-mates nowhere that shows.
+    context
+        Edges into genes from pathways and phenotypes that the stored graph has, that were
+        not hidden as a label, and that the networks cannot see.
     """
 
     ensemble: GraphEnsemble
@@ -152,6 +165,7 @@ class Opened:
     places: Places
     networks: tuple[GraphTransformer, ...]
     states: tuple[States, ...]
+    context: Graph
 
     def attach(self, table: pd.DataFrame) -> Queries:
         """Attach variants: ``contig``, ``start``, ``end`` (0-based) and the evidence."""
