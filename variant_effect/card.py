@@ -357,9 +357,12 @@ def _graph(
             source,
         )
         return
+    size = row["graph_effect_size"]
+    signed = "" if size is None else f" (signed effect {size:+.3g})"
     yield Statement(
         "graph",
-        f"{row['graph_effect']:.3f}, most likely on {row['graph_gene'] or 'no gene'}; "
+        f"{row['graph_effect']:.3f}, most likely on {row['graph_gene'] or 'no gene'}"
+        f"{signed}; "
         f"confidence {row['graph_confidence']:.2f}; not a part of the prior score",
         source,
     )

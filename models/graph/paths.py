@@ -122,8 +122,8 @@ def strongest_paths(opened: Opened, queries: Queries, most: int = 5) -> list[Pat
 def _chosen(paths: list[Path], most: int) -> list[Path]:
     ranked = sorted(paths, key=lambda path: -path.strength)
     found = [path for path in ranked if path.is_seen][:most]
-    if all(len(path.steps) < 3 for path in found):  # noqa: PLR2004
-        found += [p for p in ranked if p.is_seen and len(p.steps) == 3][:1]  # noqa: PLR2004
+    if all(len(path.steps) < 3 for path in found):
+        found += [p for p in ranked if p.is_seen and len(p.steps) == 3][:1]
     kinds: set[str] = set()
     for path in ranked:
         if not path.is_seen and path.steps[-1].node.type not in kinds:
