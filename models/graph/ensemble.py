@@ -31,7 +31,7 @@ from models.graph.network import (
     States,
     VariantHead,
 )
-from models.graph.preparation import Prepared, embeddings_of
+from models.graph.preparation import Prepared, embeddings_of, hide_attributes
 from models.graph.settings import Settings, settings_from
 from models.graph.structure import EdgeKey, Graph, graph_of
 from models.graph.tasks import Task, VariantTask
@@ -119,6 +119,7 @@ class GraphEnsemble:
             data, self.settings.types, leave_out=self.settings.hidden,
             vocabulary=self.layout.vocabulary,
         )  # fmt: skip
+        graph = hide_attributes(graph, data, self.settings)
         strange = [key for key in graph.edges if key not in self.layout.edges]
         graph = self.scales.graph(graph.without(strange))
         graph = causal_graph(graph, self.settings.training.causal)
@@ -319,8 +320,8 @@ def save_ensemble(
     beside.replace(folder / CONFIG)
 
 
-def load_ensemble(folder: Path) -> GraphEnsemble:
-    """Return the ensemble of a folder.
+def load_ensemble(folder: Path, tasks: Sequence[Task] = ()) -> GraphEnsemble:
+    """Return the ensemble of a folder, with the heads of ``tasks`` beside the variants'.
 
     Raises
     ------
@@ -338,7 +339,7 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
     networks, slots = [], []
     for member in config["members"]:
         weights = checked_weights(folder, member, remedy)
-        networks.append(_network(settings.network, layout, load_file(weights)))
+        networks.append(_network(settings.network, layout, load_file(weights), tasks))
         slots.append(Slots(tuple(member["slots"])))
     return GraphEnsemble(
         config["name"], settings, tuple(networks), tuple(slots), layout,
@@ -350,17 +351,18 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
 
 
 def _network(
-    settings: NetworkSettings, layout: Layout, weights: Mapping[str, torch.Tensor]
-) -> GraphTransformer:
-    """Build the part that scores variants; heads of other tasks are not needed for it."""
+    settings: NetworkSettings, layout: Layout, weights: Mapping[str, torch.Tensor],
+    tasks: Sequence[Task],
+) -> GraphTransformer:  # fmt: skip
+    """Build the part that scores variants, and the heads of some other tasks."""
     names = {name.split(".")[1] for name in weights if name.startswith("heads.")}
     head = next(name for name in names if f"heads.{name}.nobody" in weights)
-    network = GraphTransformer(
-        settings, layout, {head: VariantHead(settings.width, layout.edges.get(NEAR, 0))}
-    )
+    heads = {task.name: task.head(settings.width, layout) for task in tasks}
+    heads[head] = VariantHead(settings.width, layout.edges.get(NEAR, 0))
+    network = GraphTransformer(settings, layout, heads)
     kept = {
         name: value for name, value in weights.items()
-        if not name.startswith("heads.") or name.split(".")[1] == head
+        if not name.startswith("heads.") or name.split(".")[1] in heads
     }  # fmt: skip
     network.load_state_dict(kept)
     return network.eval()

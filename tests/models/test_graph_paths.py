@@ -32,7 +32,11 @@ def few(edges: Edges, n: int) -> Edges:
 def opened_toy(blocks: int) -> tuple[Opened, Queries]:
     """One variant on a toy graph, and a phenotype for each gene that no network sees."""
     graph, queries = doubled(toy_graph()), doubled_queries(toy_queries(1))
-    queries = Queries(queries.nodes, {k: few(e, 1) for k, e in queries.edges.items()})
+    wide = {k: few(e, 1) for k, e in queries.edges.items()}
+    wide[NEAR] = replace(  # the real pairs have four attributes
+        wide[NEAR], x=wide[NEAR].x.repeat(1, 2), known=wide[NEAR].known.repeat(1, 2)
+    )
+    queries = Queries(queries.nodes, wide)
     networks = tuple(toy_network(graph, queries, i, blocks=blocks) for i in (0, 1))
     genes = torch.arange(len(graph.nodes["gene"]))
     none = torch.zeros(len(genes), 0)

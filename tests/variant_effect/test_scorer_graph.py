@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("torch_geometric")
 pytest.importorskip("safetensors")
+
+import torch
 
 from data_registry.store import open_store
 from graph_builder.build import build_graph
