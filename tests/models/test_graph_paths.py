@@ -102,6 +102,18 @@ def test_contributions_of_all_seen_edges_equal_encoding_without_them():
 
 def test_paths_reach_three_edges_and_context_is_never_a_zero():
     opened, queries = opened_toy(2)
+    links = opened.graph.edges["gene", "linked_to", "cre"]
+    placed = set(
+        opened.graph.edges["pathway", "back_member_of", "gene"].target.tolist()
+    )
+    row = next(i for i, gene in enumerate(links.source.tolist()) if gene in placed)
+    moved = {
+        key: replace(
+            edges, source=(links.source if key == NEAR else links.target)[[row]]
+        )
+        for key, edges in queries.edges.items()
+    }  # the variant lies in an element, near the gene that the element is linked to
+    queries = Queries(queries.nodes, moved)
     paths = strongest_paths(opened, queries, most=5)
     long = [path for path in paths if path.is_seen and len(path.steps) == 3]
     assert long
