@@ -1,6 +1,7 @@
 """Commands of the graph model: train, predict."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +16,7 @@ import typer
 from scipy.stats import pearsonr, rankdata
 
 from data_registry.console import count_reporter, say, show_table, step_reporter
+from data_registry.errors import InputError
 from models.graph.ensemble import predict_task, save_ensemble
 from models.graph.knowledge import describe_slots
 from models.graph.predictions import predict_heads
@@ -145,12 +147,14 @@ def predict(
         python -m models.predict graph --model runs/yeast_graph -w yeast --out heads.tsv
     """
     torch.set_num_threads(threads)
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}")
     with step_reporter("asking the networks"):
         table = predict_heads(model, workspace)
     beside = out.with_name(f"{out.name}.{os.getpid()}")
     table.to_csv(beside, sep="\t", index=False, float_format="%.6g")
     beside.replace(out)
-    counts = table.groupby(["task", "part"], sort=False).size()
+    counts = Counter(zip(table["task"], table["part"], strict=True))
     for (task, part), n in counts.items():
         say(f"{task}: {n:,} rows, part {part}")
     say(f"written: {out}")
