@@ -357,9 +357,12 @@ def _graph(
             source,
         )
         return
+    size = row["graph_effect_size"]
+    signed = "" if size is None else f" (signed effect {size:+.3g})"
     yield Statement(
         "graph",
-        f"{row['graph_effect']:.3f}, most likely on {row['graph_gene'] or 'no gene'}; "
+        f"{row['graph_effect']:.3f}, most likely on {row['graph_gene'] or 'no gene'}"
+        f"{signed}; "
         f"confidence {row['graph_confidence']:.2f}; not a part of the prior score",
         source,
     )
@@ -370,8 +373,10 @@ def _graph(
     networks = len(opened.ensemble.networks)
     for path in scorer.model.paths(table):
         steps = " → ".join(
-            f"{step.node.type} {step.name} ({step.contribution:+.3f} ± {step.spread:.3f}"
-            f" log-odds, {step.agree} of {networks} networks agree)"
+            f"{step.node.type} {step.name} (not seen by the network)"
+            if step.contribution is None
+            else f"{step.node.type} {step.name} ({step.contribution:+.3f} ± "
+            f"{step.spread:.3f} log-odds, {step.agree} of {networks} networks agree)"
             for step in path.steps
         )
         yield Statement(

@@ -1,21 +1,32 @@
-"""Commands of the graph model: train."""
+"""Commands of the graph model: train, predict."""
 
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import typer
 from scipy.stats import pearsonr, rankdata
 
 from data_registry.console import count_reporter, say, show_table, step_reporter
+from data_registry.errors import InputError
 from models.graph.ensemble import predict_task, save_ensemble
 from models.graph.knowledge import describe_slots
+from models.graph.predictions import predict_heads
 from models.graph.preparation import Prepared, prepare, read_graph, read_variants
-from models.graph.settings import read_settings
+from models.graph.settings import Settings, read_settings
 from models.graph.tasks import LinkTask, NodeTask, Task, VariantTask
 from models.graph.training import GraphModel
+
+LONGEST_WAIT = timedelta(days=7)
+"""Of a process for the others; the library's own limit is 30 minutes."""
 
 
 def train(
@@ -40,6 +51,8 @@ def train(
 
         python -m models.train graph --workspace yeast --variants yeast.parquet \
             --config models/configs/graph.toml --out runs/yeast_graph
+
+        torchrun --nproc-per-node 2 -m models.train graph ...  (seeds side by side)
     """
     torch.set_num_threads(threads)
     settings = read_settings(config)
@@ -47,28 +60,16 @@ def train(
         table = read_variants(variants) if variants else None
         folder = read_graph(workspace)
         prepared = prepare(settings, folder, workspace=workspace, variants=table)
+    with process_group() as (rank, n_processes):
+        if n_processes > 1:
+            for seed in settings.seeds[rank::n_processes]:
+                _fit(settings, prepared, out, seed)
+            dist.barrier()
+    if rank:
+        return
     _say_rows(prepared)
-    models: list[GraphModel] = []
-    for i, seed in enumerate(settings.seeds, 1):
-        model = GraphModel(
-            settings.network, settings.training, out / "runs" / f"seed{seed}"
-        )
-        with count_reporter(
-            f"network {i} of {len(settings.seeds)}", "epochs", settings.training.epochs
-        ) as report:
-            model.fit(
-                prepared.graph,
-                prepared.tasks,
-                prepared.vocabulary,
-                seed=seed,
-                report=report,
-            )
-        best = min(model.history, key=lambda h: h["validation_loss"])
-        say(
-            f"seed {seed}: best of {len(model.history)} epochs is {best['epoch']:.0f}, "
-            f"validation loss {best['validation_loss']:.4f}"
-        )
-        models.append(model)
+    # After several processes all checkpoints are complete, and this only reads them.
+    models = [_fit(settings, prepared, out, seed) for seed in settings.seeds]
     figures = {}
     for task in prepared.tasks:
         rows = prepared.test[task.name]
@@ -91,6 +92,72 @@ def train(
         say(
             f"{out}: checkpoints only; a model without variants is not used for scoring"
         )
+
+
+@contextmanager
+def process_group() -> Iterator[tuple[int, int]]:
+    """Give this process's rank and the number of processes: 0 and 1 without torchrun."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0, 1
+        return
+    dist.init_process_group("gloo", timeout=LONGEST_WAIT)
+    try:
+        yield dist.get_rank(), dist.get_world_size()
+    finally:
+        dist.destroy_process_group()
+
+
+def _fit(settings: Settings, prepared: Prepared, out: Path, seed: int) -> GraphModel:
+    """Fit one network, or go on with its checkpoint."""
+    model = GraphModel(
+        settings.network, settings.training, out / "runs" / f"seed{seed}"
+    )
+    with count_reporter(
+        f"network of seed {seed}", "epochs", settings.training.epochs
+    ) as report:
+        model.fit(
+            prepared.graph, prepared.tasks, prepared.vocabulary,
+            seed=seed, report=report,
+        )  # fmt: skip
+    best = min(model.history, key=lambda h: h["validation_loss"])
+    say(
+        f"seed {seed}: best of {len(model.history)} epochs is {best['epoch']:.0f}, "
+        f"validation loss {best['validation_loss']:.4f}"
+    )
+    return model
+
+
+def predict(
+    model: Annotated[Path, typer.Option(help="Folder that 'train graph' wrote.")],
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", help="The workspace it learned from.")
+    ],
+    out: Annotated[Path, typer.Option(help="Table to write (TSV).")],
+    threads: Annotated[int, typer.Option(help="Threads torch may use.", min=1)] = 2,
+) -> None:
+    """Write what the heads of nodes and links say: expression, elements, activity, links.
+
+    Columns: task, id, other_id (links), output (sample or class), part (train,
+    validation, test or unlabelled), mean and sd over the networks, and the known target.
+    Classes and links are probabilities; numbers are in standard deviations of the
+    training rows. Judge by the rows of part test alone.
+
+    Example:
+
+        python -m models.predict graph --model runs/yeast_graph -w yeast --out heads.tsv
+    """
+    torch.set_num_threads(threads)
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}")
+    with step_reporter("asking the networks"):
+        table = predict_heads(model, workspace)
+    beside = out.with_name(f"{out.name}.{os.getpid()}")
+    table.to_csv(beside, sep="\t", index=False, float_format="%.6g")
+    beside.replace(out)
+    counts = Counter(zip(table["task"], table["part"], strict=True))
+    for (task, part), n in counts.items():
+        say(f"{task}: {n:,} rows, part {part}")
+    say(f"written: {out}")
 
 
 def figures_of(task: Task, rows: torch.Tensor, said: np.ndarray) -> dict[str, float]:

@@ -22,6 +22,7 @@ from models.graph.attachment import Places, attach
 from models.graph.features import Scales, VariantColumns
 from models.graph.knowledge import Slots
 from models.graph.network import (
+    GENE,
     NEAR,
     GraphTransformer,
     Layout,
@@ -30,7 +31,7 @@ from models.graph.network import (
     States,
     VariantHead,
 )
-from models.graph.preparation import Prepared, embeddings_of
+from models.graph.preparation import Prepared, embeddings_of, hide_attributes
 from models.graph.settings import Settings, settings_from
 from models.graph.structure import EdgeKey, Graph, graph_of
 from models.graph.tasks import Task, VariantTask
@@ -39,6 +40,8 @@ from models.hetero import Reduction, add_embeddings, load_hetero
 
 FORM = "cisgraph graph model 1"
 AT_ONCE = 8_192
+OF_GENES = ("gene", "pathway", "phenotype")
+"""Node types of what is shown beside a gene though the networks do not see it."""
 
 Reals = NDArray[np.float64]
 
@@ -116,15 +119,23 @@ class GraphEnsemble:
             data, self.settings.types, leave_out=self.settings.hidden,
             vocabulary=self.layout.vocabulary,
         )  # fmt: skip
+        graph = hide_attributes(graph, data, self.settings)
         strange = [key for key in graph.edges if key not in self.layout.edges]
         graph = self.scales.graph(graph.without(strange))
         graph = causal_graph(graph, self.settings.training.causal)
+        stored = graph_of(data, OF_GENES, leave_out=self.settings.hidden)
+        not_context = [
+            k for k in stored.edges if k[2] != GENE or k[0] == GENE or k in graph.edges
+        ]
         with torch.inference_mode():
             states = tuple(
                 _in_double(network.encode(graph)) for network in self.networks
             )
         networks = tuple(copy.deepcopy(network).double() for network in self.networks)
-        return Opened(self, graph, Places.read(graph_folder), networks, states)
+        return Opened(
+            self, graph, Places.read(graph_folder), networks, states,
+            stored.without(not_context),
+        )  # fmt: skip
 
 
 def _in_double(states: States) -> States:
@@ -145,6 +156,9 @@ class Opened:
     ----------
     networks, states
         In double precision: rounding then depends on batch-mates nowhere that shows.
+    context
+        Edges into genes from pathways and phenotypes that the stored graph has, that were
+        not hidden as a label, and that the networks cannot see.
     """
 
     ensemble: GraphEnsemble
@@ -152,6 +166,7 @@ class Opened:
     places: Places
     networks: tuple[GraphTransformer, ...]
     states: tuple[States, ...]
+    context: Graph
 
     def attach(self, table: pd.DataFrame) -> Queries:
         """Attach variants: ``contig``, ``start``, ``end`` (0-based) and the evidence."""
@@ -305,8 +320,8 @@ def save_ensemble(
     beside.replace(folder / CONFIG)
 
 
-def load_ensemble(folder: Path) -> GraphEnsemble:
-    """Return the ensemble of a folder.
+def load_ensemble(folder: Path, tasks: Sequence[Task] = ()) -> GraphEnsemble:
+    """Return the ensemble of a folder, with the heads of ``tasks`` beside the variants'.
 
     Raises
     ------
@@ -324,7 +339,7 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
     networks, slots = [], []
     for member in config["members"]:
         weights = checked_weights(folder, member, remedy)
-        networks.append(_network(settings.network, layout, load_file(weights)))
+        networks.append(_network(settings.network, layout, load_file(weights), tasks))
         slots.append(Slots(tuple(member["slots"])))
     return GraphEnsemble(
         config["name"], settings, tuple(networks), tuple(slots), layout,
@@ -336,17 +351,18 @@ def load_ensemble(folder: Path) -> GraphEnsemble:
 
 
 def _network(
-    settings: NetworkSettings, layout: Layout, weights: Mapping[str, torch.Tensor]
-) -> GraphTransformer:
-    """Build the part that scores variants; heads of other tasks are not needed for it."""
+    settings: NetworkSettings, layout: Layout, weights: Mapping[str, torch.Tensor],
+    tasks: Sequence[Task],
+) -> GraphTransformer:  # fmt: skip
+    """Build the part that scores variants, and the heads of some other tasks."""
     names = {name.split(".")[1] for name in weights if name.startswith("heads.")}
     head = next(name for name in names if f"heads.{name}.nobody" in weights)
-    network = GraphTransformer(
-        settings, layout, {head: VariantHead(settings.width, layout.edges.get(NEAR, 0))}
-    )
+    heads = {task.name: task.head(settings.width, layout) for task in tasks}
+    heads[head] = VariantHead(settings.width, layout.edges.get(NEAR, 0))
+    network = GraphTransformer(settings, layout, heads)
     kept = {
         name: value for name, value in weights.items()
-        if not name.startswith("heads.") or name.split(".")[1] == head
+        if not name.startswith("heads.") or name.split(".")[1] in heads
     }  # fmt: skip
     network.load_state_dict(kept)
     return network.eval()

@@ -1,9 +1,9 @@
 """From a workspace's graph and tables to a scaled graph and tasks, split by contig."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,14 @@ from models.graph.attachment import Places, attach
 from models.graph.features import Scales, VariantColumns
 from models.graph.network import NEAR, Queries
 from models.graph.settings import (
+    ACTIVITY,
     ELEMENTS,
     VARIANTS,
     Settings,
     SplitSettings,
     TaskSettings,
 )
-from models.graph.structure import Graph, Nodes, graph_of
+from models.graph.structure import BACK, Edges, Graph, Nodes, graph_of
 from models.graph.tasks import LinkTask, NodeTask, Task, VariantTask
 from models.hetero import Reduction, add_embeddings, load_hetero
 
@@ -37,8 +38,17 @@ KEYS = ("contig", "start", "end", "label")
 TRUTH = ("target_gene", "effect")
 """Optional columns of a variant table: the gene it acts on, and its signed effect."""
 SEED = 7
+HIDDEN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    ELEMENTS: {"cre": ("activity",)},
+    ACTIVITY: {
+        "cre": ("activity", "n_samples"),
+        "gene__linked_to__cre": ("activity", "score"),
+    },
+}
+"""Kind of task to the attributes of nodes and edges that are or were made from its answer."""
 
 Ints = NDArray[np.int64]
+Part = TypeVar("Part", Nodes, Edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +169,7 @@ def prepare(
     graph = graph_of(
         data, settings.types, leave_out=settings.hidden, vocabulary=vocabulary
     )
-    if any(task.kind == ELEMENTS for task in settings.tasks):
-        graph = _without_attribute(graph, "cre", data["cre"].x_names.index("activity"))
+    graph = hide_attributes(graph, data, settings)
     rows = _Rows(settings, manifest, data, part, workspace)
     tasks: list[Task] = []
     columns, queries = None, None
@@ -219,14 +228,29 @@ def _scaled(task: VariantTask, scales: Scales) -> VariantTask:
     )  # fmt: skip
 
 
-def _without_attribute(graph: Graph, name: str, column: int) -> Graph:
-    nodes = graph.nodes[name]
-    known = nodes.known.clone()
-    known[:, column] = False
-    x = torch.where(known, nodes.x, 0.0)
-    return Graph(
-        {**graph.nodes, name: Nodes(x, known, nodes.member)}, graph.edges, graph.names
-    )
+def hide_attributes(graph: Graph, data: "HeteroData", settings: Settings) -> Graph:
+    """Mark as missing what would tell a task's answer: ``HIDDEN`` of its kind."""
+    nodes, edges = dict(graph.nodes), dict(graph.edges)
+    for task in settings.tasks:
+        for name, attributes in HIDDEN.get(task.kind, {}).items():
+            if name in NODE_TYPES:
+                names = data[name].x_names
+                columns = [names.index(one) for one in attributes]
+                nodes[name] = _without(nodes[name], columns)
+                continue
+            source, relation, target = name.split("__")
+            names = data[source, relation, target].edge_names
+            columns = [names.index(one) for one in attributes]
+            for key in ((source, relation, target), (target, BACK + relation, source)):
+                if key in edges:
+                    edges[key] = _without(edges[key], columns)
+    return replace(graph, nodes=nodes, edges=edges)
+
+
+def _without(of: Part, columns: list[int]) -> Part:
+    known = of.known.clone()
+    known[:, columns] = False
+    return replace(of, x=torch.where(known, of.x, 0.0), known=known)
 
 
 class _Rows:
@@ -310,7 +334,8 @@ class _Rows:
         )
         learn = self.part["gene"] == TRAIN
         mean, sd = _moments(target[learn])
-        return self._nodes(task, "gene", (target - mean) / sd)
+        names = tuple(map(str, wide.columns))
+        return self._nodes(task, "gene", (target - mean) / sd, names)
 
     def elements(self, task: TaskSettings) -> NodeTask:
         """Class of the element first, as a number; the activity is hidden from the graph."""
@@ -319,16 +344,25 @@ class _Rows:
         ).choices
         given = self.manifest.table("cre")["class"].to_pylist()
         target = torch.tensor([[float(classes.index(one))] for one in given])
-        return self._nodes(task, "cre", target, n_classes=len(classes))
+        return self._nodes(task, "cre", target, classes, n_classes=len(classes))
+
+    def activity(self, task: TaskSettings) -> NodeTask:
+        """log2(1 + activity) of elements with a signal, scaled by training elements."""
+        given = self.manifest.table("cre")["activity"].to_numpy(zero_copy_only=False)
+        target = torch.from_numpy(np.log2(1 + given.astype(np.float32)))[:, None]
+        self.left_out["elements without activity"] = int(torch.isnan(target).sum())
+        mean, sd = _moments(target[self.part["cre"] == TRAIN])
+        return self._nodes(task, "cre", (target - mean) / sd, ("activity",))
 
     def _nodes(
-        self, task: TaskSettings, name: str, target: Tensor, n_classes: int = 0
-    ) -> NodeTask:
+        self, task: TaskSettings, name: str, target: Tensor, names: tuple[str, ...],
+        n_classes: int = 0,
+    ) -> NodeTask:  # fmt: skip
         known = ~torch.isnan(target).all(1)
         rows = [torch.nonzero(known & (self.part[name] == p))[:, 0] for p in (0, 1, 2)]
         self.test[task.name] = rows[2]
         return NodeTask(
-            task.name, name, target, rows[0], rows[1], n_classes, task.weight
+            task.name, name, target, rows[0], rows[1], n_classes, task.weight, names
         )
 
     def links(self, task: TaskSettings) -> LinkTask:

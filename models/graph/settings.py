@@ -12,8 +12,9 @@ from models.graph.network import NetworkSettings
 from models.graph.training import CausalSettings, TrainingSettings
 from models.promoter.settings import build_settings
 
-VARIANTS, EXPRESSION, LINKS, ELEMENTS = "variants", "expression", "links", "elements"
-KINDS = (VARIANTS, EXPRESSION, LINKS, ELEMENTS)
+VARIANTS, EXPRESSION, LINKS = "variants", "expression", "links"
+ELEMENTS, ACTIVITY = "elements", "activity"
+KINDS = (VARIANTS, EXPRESSION, LINKS, ELEMENTS, ACTIVITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class TaskSettings:
         ``variants``: a table of variants with ``label`` (``--variants``);
         ``expression``: a number a gene and sample of ``dataset``, log2(1 + value);
         ``links``: whether two nodes have an edge of type ``edge``, or its ``value``;
-        ``elements``: class and activity of regulatory elements.
+        ``elements``: class of regulatory elements;
+        ``activity``: their activity, log2(1 + value), hidden with all made from it.
     dataset
         Name of an expression data set.
     edge

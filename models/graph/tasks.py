@@ -156,6 +156,8 @@ class NodeTask:
         ``(n, outputs)`` numbers, or ``(n, 1)`` numbers of classes as float.
     n_classes
         0 for numbers.
+    names
+        Of the numbers or classes.
     """
 
     name: str
@@ -165,6 +167,13 @@ class NodeTask:
     validation: Tensor
     n_classes: int = 0
     weight: float = 1.0
+    names: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Name of each output, its number where it has none."""
+        n = self.n_classes or self.target.shape[1]
+        return self.names or tuple(str(i) for i in range(n))
 
     def head(self, width: int, layout: Layout) -> nn.Module:  # noqa: ARG002
         """Make the head."""
@@ -217,6 +226,11 @@ class LinkTask:
     validation: Tensor
     kind: Literal["binary", "number"] = "binary"
     weight: float = 1.0
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Name of the one output."""
+        return ("link" if self.kind == "binary" else "value",)
 
     def head(self, width: int, layout: Layout) -> nn.Module:  # noqa: ARG002
         """Make the head."""

@@ -79,7 +79,7 @@ def toy_network(graph: Graph, queries: Queries, seed: int = 0, **settings: int) 
         torch.random.manual_seed(seed)
         network = GraphTransformer(
             NetworkSettings(closed=("pathway",), **chosen), layout,
-            {"variant": VariantHead(chosen["width"], 2)},
+            {"variant": VariantHead(chosen["width"], edges[NEAR])},
         )  # fmt: skip
         for parameter in network.parameters():  # nothing may hide behind a zero
             parameter.data += 0.3 * torch.randn(parameter.shape)

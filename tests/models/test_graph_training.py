@@ -1,10 +1,15 @@
 """Training: what edges carry is learned, runs resume, and a model comes back as written."""
 
 import json
+import os
+import subprocess
+import sys
+import tomllib
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -16,10 +21,12 @@ from typer.testing import CliRunner  # noqa: E402
 from data_registry.errors import InputError, MalformedFileError  # noqa: E402
 from data_registry.store import open_store  # noqa: E402
 from graph_builder.build import build_graph  # noqa: E402
-from models import train  # noqa: E402
+from graph_builder.manifest import Manifest, read_manifest  # noqa: E402
+from models import predict, train  # noqa: E402
 from models.graph.ensemble import calibrate, calibrated, load_ensemble  # noqa: E402
 from models.graph.network import NEAR, NetworkSettings, Queries  # noqa: E402
 from models.graph.paths import strongest_paths  # noqa: E402
+from models.graph.preparation import prepare  # noqa: E402
 from models.graph.settings import settings_from  # noqa: E402
 from models.graph.structure import Edges, Graph, Nodes  # noqa: E402
 from models.graph.tasks import LinkTask, NodeTask, VariantTask  # noqa: E402
@@ -29,6 +36,7 @@ from models.graph.training import (  # noqa: E402
     TrainingSettings,
     causal_penalty,
 )
+from models.hetero import load_hetero  # noqa: E402
 from tests.organisms import LENGTHS, make_workspace  # noqa: E402
 
 MEMBER = ("pathway", "back_member_of", "gene")
@@ -353,6 +361,96 @@ def test_taking_an_edge_beyond_away_equals_encoding_the_graph_without_it(tiny):
                     lost.append(whole[i] - slope * float(logit))
             found.append(float(np.mean(lost)))
     assert any(abs(path.steps[1].contribution - value) < 1e-4 for value in found)
+
+
+def test_activity_is_a_target_that_nothing_left_in_the_graph_tells(tiny, monkeypatch):
+    _, workspace, table = tiny
+    plain = Manifest.table
+
+    def with_activity(self, name):  # the tiny organism's elements have no signal
+        found = plain(self, name)
+        if name != "cre":
+            return found
+        values = [None, *(float(i) for i in range(1, len(found)))]
+        column = found.column_names.index("activity")
+        return found.set_column(column, "activity", pa.array(values, pa.float64()))
+
+    monkeypatch.setattr(Manifest, "table", with_activity)
+    settings = settings_from(tomllib.loads(CONFIG.replace("elements", "activity")))
+    manifest = read_manifest(newest(workspace))
+    ready = prepare(settings, newest(workspace), variants=table)
+    task = ready.tasks[1]
+    given = np.log2(
+        1 + manifest.table("cre")["activity"].to_numpy(zero_copy_only=False)
+    )
+    learn = given[(ready.part["cre"] == 0).numpy()]
+    expected = (given - np.nanmean(learn)) / (np.nanstd(learn) or 1.0)
+    assert task.target[:, 0].numpy() == pytest.approx(expected, nan_ok=True, abs=1e-5)
+    data = load_hetero(newest(workspace))
+    for name in ("activity", "n_samples"):
+        assert (
+            not ready.graph.nodes["cre"].known[:, data["cre"].x_names.index(name)].any()
+        )
+    names = data["gene", "linked_to", "cre"].edge_names
+    for key in (("gene", "linked_to", "cre"), ("cre", "back_linked_to", "gene")):
+        known = ready.graph.edges[key].known
+        assert not known[:, [names.index("activity"), names.index("score")]].any()
+        assert known[:, names.index("distance_bp")].all()
+
+
+def test_what_was_hidden_while_learning_is_hidden_in_use(tiny):
+    folder, workspace, _ = tiny
+    opened = load_ensemble(folder / "model").open(newest(workspace))
+    column = load_hetero(newest(workspace))["cre"].x_names.index("activity")
+    assert not opened.graph.nodes["cre"].known[:, column].any()
+
+
+def test_other_heads_predict_with_part_and_known_answer(tiny):
+    folder, workspace, _ = tiny
+    out = folder / "heads.tsv"
+    done = CliRunner().invoke(predict.app, [
+        "graph", "--model", str(folder / "model"), "-w", str(workspace),
+        "--out", str(out), "--threads", "1",
+    ], catch_exceptions=False)  # fmt: skip
+    assert done.exit_code == 0
+    table = pd.read_csv(out, sep="\t")
+    cre = read_manifest(newest(workspace)).table("cre").to_pandas()
+    classes = ["cre", "promoter", "enhancer", "peak", "dhs"]
+    assert table["id"].tolist() == np.repeat(cre["identifier"], 5).tolist()
+    assert table["output"].tolist() == classes * len(cre)
+    told = table[table["target"] == 1].set_index("id")["output"]
+    assert told.to_dict() == dict(zip(cre["identifier"], cre["class"], strict=True))
+    parts = np.where(cre["contig"] == "chr2", "validation", "train")
+    assert table["part"].tolist() == np.repeat(parts, 5).tolist()
+    said = table["mean"].to_numpy().reshape(-1, 5)
+    assert said.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    # by hand: the same networks straight from their checkpoints, before they were saved
+    settings = settings_from(tomllib.loads(CONFIG))
+    ready = prepare(settings, newest(workspace), variants=pd.read_parquet(folder / "variants.parquet"))  # fmt: skip
+    each = []
+    for seed in settings.seeds:
+        model = GraphModel(settings.network, settings.training, folder / "model" / "runs" / f"seed{seed}")  # fmt: skip
+        model.fit(ready.graph, ready.tasks, ready.vocabulary, seed=seed)
+        with torch.inference_mode():
+            logits = model.network.heads["elements"](model.states(ready.graph).last["cre"])  # fmt: skip
+        each.append(torch.softmax(logits, 1).numpy())
+    assert said == pytest.approx(np.mean(each, axis=0), abs=1e-4)
+    assert table["sd"].to_numpy().reshape(-1, 5) == pytest.approx(np.std(each, axis=0), abs=1e-4)  # fmt: skip
+
+
+def test_two_processes_train_the_same_networks_as_one(tiny):
+    folder, workspace, _ = tiny
+    done = subprocess.run([  # noqa: S603 - our own command
+        sys.executable, "-m", "torch.distributed.run", "--standalone",
+        "--nproc-per-node", "2", "-m", "models.train",
+        "graph", "--config", str(folder / "config.toml"), "--out", str(folder / "two"),
+        "-w", str(workspace), "--variants", str(folder / "variants.parquet"),
+        "--threads", "1",
+    ], capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("model0.safetensors", "model1.safetensors"):
+        one = (folder / "model" / name).read_bytes()
+        assert (folder / "two" / name).read_bytes() == one
 
 
 def test_broken_files_are_named(tiny, tmp_path):

@@ -1,7 +1,7 @@
 """The graph model as a scorer: the common laws, what it says, and what it leaves alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,13 @@ pytest.importorskip("torch")
 pytest.importorskip("torch_geometric")
 pytest.importorskip("safetensors")
 
+import torch
+
 from data_registry.store import open_store
 from graph_builder.build import build_graph
 from graph_builder.manifest import current_graph
 from models.graph.ensemble import load_ensemble, save_ensemble
+from models.graph.network import NEAR
 from models.graph.preparation import prepare as prepare_graph
 from models.graph.settings import settings_from
 from models.graph.training import GraphModel
@@ -125,6 +128,37 @@ def test_scoring_says_what_the_model_says_of_the_same_evidence(
         scored["graph_gene"].where(scored["graph_gene"].notna(), None).tolist() == names
     )
     assert scored["graph_confidence"].dropna().between(0, 1).all()
+    assert scored["graph_effect_size"].isna().all()  # no effect was ever taught
+
+
+def test_signed_effects_are_reported_by_a_model_that_learned_them(
+    made: Made, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = scorer_of(engine).model.get()
+    taught = replace(opened, ensemble=replace(opened.ensemble, learned_effects=True))
+    monkeypatch.setattr(scorer_of(engine).model, "opened", taught)
+    some = made.frame.iloc[::40].reset_index(drop=True)
+    records = [
+        snv(c, s + 1) for c, s in zip(some["contig"], some["start"], strict=True)
+    ]
+    scored = score_lines(engine, records_of(vcf_text(records)))
+    queries = taught.attach(some)
+    expected = np.full(len(some), np.nan)
+    scores = taught.score(queries)
+    pairs = queries.edges[NEAR]
+    with torch.inference_mode():
+        sizes = [
+            network.judge("variants", states, queries).pair_effect.numpy()
+            for network, states in zip(taught.networks, taught.states, strict=True)
+        ]
+    for i, gene in enumerate(scores.gene):
+        if gene >= 0 and scores.supported[i]:
+            at = ((pairs.target == i) & (pairs.source == gene)).nonzero()[0, 0]
+            expected[i] = np.mean([one[at] for one in sizes])
+    assert np.isfinite(expected).any()
+    np.testing.assert_allclose(
+        scored["graph_effect_size"].to_numpy(float), expected, rtol=1e-5
+    )
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,9 @@ class GraphScorer:
         Column("graph_confidence", REAL, "1 less twice the networks' standard deviation of "
                "graph_effect, times the share of networks that name graph_gene", "", "0-1",
                "high: the networks agree"),
+        Column("graph_effect_size", REAL, "signed effect of ALT on graph_gene, mean of the "
+               "networks; only from a model that learned effects, else empty",
+               "as the effect of the model's variant table", "any", "by sign: up or down"),
     )  # fmt: skip
     genome: Genome
     model: _OnDemand | None = None
@@ -136,6 +139,9 @@ class GraphScorer:
             "graph_effect": _spread(scores.probability, rows, held, len(alleles)),
             "graph_gene": _texts(gene, rows, len(alleles)),
             "graph_confidence": _spread(sure, rows, held, len(alleles)),
+            "graph_effect_size": _spread(
+                scores.effect, rows, held & np.isfinite(scores.effect), len(alleles)
+            ),
         }
 
     def table(
