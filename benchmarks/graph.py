@@ -1,7 +1,7 @@
 """What the benchmarks of the graph model share: variants of a network, kept predictions.
 
-``benchmarks/graph_variants.py``, ``graph_links.py``, ``graph_demo.py`` and
-``graph_scaling.py`` are the commands.
+``benchmarks/graph_variants.py``, ``graph_links.py``, ``graph_genes.py``,
+``graph_demo.py`` and ``graph_scaling.py`` are the commands.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from benchmarks.block_bootstrap import Estimate
 from models.graph.baselines import relations
 from models.graph.network import GraphTransformer, NetworkSettings, Queries, States
 from models.graph.structure import EdgeKey, Graph
-from models.graph.tasks import Task, VariantTask
+from models.graph.tasks import NodeTask, Task, VariantTask
 from models.graph.training import GraphModel, TrainingSettings, generator_of
 
 SEEDS = (0, 1, 2)
@@ -42,8 +42,8 @@ class Arm:
     shuffled
         Edges go to random senders of their type.
     permuted
-        Training labels are given to other variants at random: what is above chance then
-        is a leak.
+        Training labels are given to other variants or nodes at random: what is above
+        chance then is a leak.
     """
 
     name: str
@@ -105,6 +105,11 @@ def changed(arm: Arm, graph: Graph, tasks: Sequence[Task], seed: int) -> tuple[G
                     rows[torch.randperm(len(rows), generator=generator)]
                 ]
             found.append(replace(task, queries=queries, label=label))
+        elif isinstance(task, NodeTask) and arm.permuted:
+            rows = torch.cat([task.train, task.validation])
+            target = task.target.clone()
+            target[rows] = target[rows[torch.randperm(len(rows), generator=generator)]]
+            found.append(replace(task, target=target))
         else:
             found.append(task)
     return graph, found
