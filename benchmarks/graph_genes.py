@@ -23,7 +23,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,8 +76,14 @@ CHIP = {
 """Columns of the wild type."""
 NETWORK = NetworkSettings(width=32, heads=4, blocks=2, slots=8)
 TRAINING = TrainingSettings(
-    epochs=8, batch_size=1_024, learning_rate=5e-3, patience=3, fan_out=4, sampled=True
+    epochs=10, batch_size=512, learning_rate=5e-3, patience=3, fan_out=4, sampled=True
 )
+FEWER = (
+    replace(NETWORK, dropout=0.3),
+    replace(TRAINING, epochs=8, batch_size=128, learning_rate=2e-3, weight_decay=0.1),
+)
+"""For the promoter, of which there are eight times fewer labels. Chosen, like the others, by
+the loss on validation families among three tries with one seed."""
 DRAWS = 1_000
 SEED = 20_261_127
 
@@ -98,7 +104,9 @@ class Tables:
         self.read.append(name)
         return self.folder / name
 
-    def frame(self, name: str, separator: str = "\t", **options: object) -> pd.DataFrame:
+    def frame(
+        self, name: str, separator: str = "\t", **options: object
+    ) -> pd.DataFrame:
         """Read a table."""
         return pd.read_csv(self.path(name), sep=separator, **options)
 
@@ -163,7 +171,8 @@ def gene_of_symbol(*tables: pd.DataFrame) -> dict[str, str]:
     A symbol that one table gives to several genes names none of them.
     """
     found: dict[str, str] = {}
-    for table in tables:
+    for raw in tables:
+        table = raw.dropna(subset=list(raw.columns[:2]))
         pairs = pd.DataFrame({
             "gene": table.iloc[:, 0].astype(str).str.upper(),
             "symbol": table.iloc[:, 1].astype(str).str.upper(),
@@ -363,7 +372,9 @@ def read_edges(tables: Tables, genes: list[str]) -> tuple[dict[EdgeKey, tuple[Nu
     )
     pairs = tables.frame("arabidopsis/derived/biogrid_ath_ppi.tsv.gz").iloc[:, 2:4]
     upper = pairs.astype(str).apply(lambda c: c.str.upper())
-    ends = upper.apply(lambda c: c.map(lambda s: place.get(symbols.get(s, s), -1)))
+    ends = upper.apply(
+        lambda c: c.map(lambda s: place.get(s if s in place else symbols.get(s, s), -1))
+    )
     left, right = ends.to_numpy(np.int64).T
     named = (left >= 0) & (right >= 0)
     counts["ppi"] = {
@@ -538,13 +549,13 @@ def tabular(setting: Setting, tell: Tell) -> dict[str, list[Reals]]:
         found[f"ridge_{name}"] = [ridge.predict(z)]
         for seed in SEEDS:
             boosting = HistGradientBoostingRegressor(
-                learning_rate=0.06, max_iter=300, max_leaf_nodes=15, min_samples_leaf=20,
+                learning_rate=0.06, max_iter=600, max_leaf_nodes=15, min_samples_leaf=20,
                 max_features=0.3, early_stopping=True, random_state=seed,
             ).fit(x[learn], y[learn], X_val=x[check], y_val=y[check])  # fmt: skip
             found.setdefault(f"boosting_{name}", []).append(boosting.predict(x))
             if name in ("features", "features_degree", "joined_degree"):
                 mlp = MLPRegressor(
-                    (64,), alpha=1e-2, batch_size=256, early_stopping=True, max_iter=20,
+                    hidden_layer_sizes=(64,), alpha=1e-2, batch_size=256, early_stopping=True, max_iter=40,
                     n_iter_no_change=3, random_state=seed,
                 ).fit(z[learn], y[learn])  # fmt: skip
                 found.setdefault(f"mlp_{name}", []).append(mlp.predict(z))
@@ -586,13 +597,13 @@ def _both_ways(graph: Graph) -> Graph:
     return replace(graph, edges=edges)
 
 
-def solve(setting: Setting, organism: Organism, folder: Path, tell: Tell, deadline: float, few: bool) -> dict[str, Any]:  # fmt: skip
+def solve(setting: Setting, organism: Organism, folder: Path, tell: Tell, deadline: float, only: Sequence[str] = ()) -> dict[str, Any]:  # fmt: skip
     """Fit everything on one target.
 
     Parameters
     ----------
-    few
-        Only the network with and without edges.
+    only
+        Networks to fit; by default all.
     """
     graph, task = setting.graph, setting.task
     digest = data_digest(
@@ -603,10 +614,10 @@ def solve(setting: Setting, organism: Organism, folder: Path, tell: Tell, deadli
     test = setting.rows[TEST]
     said = runs.keep("tabular", lambda: tabular(setting, tell))
     scores = {name: [each[test] for each in some] for name, some in said.items()}
-    arms = arms_of(graph, None, NETWORK, TRAINING)
+    sizes = FEWER if setting.name == "promoter" else (NETWORK, TRAINING)
+    arms = arms_of(graph, None, *sizes)
     arms.insert(2, replace(arms[0], name="graph_permuted_labels", permuted=True))
-    if few:
-        arms = [a for a in arms if a.name in ("graph", "graph_no_edges")]
+    arms = [arm for arm in arms if not only or arm.name in only]
     rows = torch.from_numpy(test)
     vocabulary = {name: organism.names[name] for name in ("tf", "pathway")}
     for arm, seed in runs.plan(arms):
@@ -721,13 +732,13 @@ def audit(organism: Organism, settings: Sequence[Setting]) -> list[dict[str, Any
          "holds": not opened},
         {"source": "a feature that is the label in disguise",
          "proof": f"the feature most like expression is {best}: |Spearman| {rho[best]:.3f} over {int(known.sum())} genes",
-         "holds": rho[best] < 0.95},
+         "holds": bool(rho[best] < 0.95)},
         {"source": "edges found by expression change (TARGET) or of unknown origin (literature)",
          "proof": f"left out: {dropped}; relations used: {sorted(used)}",
          "holds": used == set(EVIDENCE.values())},
         {"source": "relatives on both sides of the split",
          "proof": f"{genes['family'].nunique()} families, {torn} groups and {int(apart) - 1} families torn",
-         "holds": torn == 0 and apart == 1},
+         "holds": bool(torn == 0 and apart == 1)},
         {"source": "scales and components from judged genes",
          "proof": "with features of all genes not learned from replaced by noise, those of genes learned from stay the same, bit for bit",
          "holds": same},
@@ -788,10 +799,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     tell(f"audit: {[c['source'] for c in checks if not c['holds']] or 'all hold'}")
     found: dict[str, Any] = {}
     for setting, share in zip(settings, (0.55, 0.85, 1.0), strict=True):
-        few = setting.name == "expression_no_chromatin"
+        only = ("graph", "graph_no_edges") if setting.name.endswith("chromatin") else ()
         deadline = begin + 60 * arguments.minutes * share
         found[setting.name] = solve(
-            setting, organism, arguments.work, tell, deadline, few
+            setting, organism, arguments.work, tell, deadline, only
         )
     for name in ("expression", "promoter"):
         permuted = found[name]["r2"].get("graph_permuted_labels")
@@ -806,7 +817,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "started": started.isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "seeds": list(SEEDS),
-        "network": f"width {NETWORK.width}, {NETWORK.blocks} blocks, {NETWORK.slots} slots, {TRAINING.epochs} epochs at most",
+        "network": {name: {"network": asdict(n), "training": asdict(t)} for name, (n, t) in
+                    {"expression": (NETWORK, TRAINING), "promoter": FEWER}.items()},
         "most_targets_of_a_dap_factor": MOST_TARGETS,
         "nodes": {name: len(nodes) for name, nodes in graph.nodes.items()},
         "edges": {n: sum(len(graph.edges[k]) for k in keys) for n, keys in relations(graph).items()},
