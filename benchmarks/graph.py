@@ -140,22 +140,31 @@ class Runs:
     deadline: float = math.inf
     unfinished: list[str] = field(default_factory=list)
 
-    def plan(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, int]]:
+    def plan(
+        self, arms: Sequence[Arm], *, by_seed: bool = False
+    ) -> Iterator[tuple[Arm, int]]:
         """Yield every arm and seed, the most telling first.
 
         After ``deadline`` (of ``time.perf_counter``) only what was kept is yielded; the
         others are named in ``unfinished``.
+
+        Parameters
+        ----------
+        by_seed
+            After the first stage, everything with one seed before any with the next.
         """
-        for stage in (0, 1, 2):
-            for seed in SEEDS:
-                for arm in arms:
-                    if stage_of(arm) != stage:
-                        continue
-                    in_time = time.perf_counter() < self.deadline
-                    if in_time or self.kept(arm, seed).is_file():
-                        yield arm, seed
-                    else:
-                        self.unfinished.append(f"{arm.name} seed {seed}")
+        order = [(stage, seed) for stage in (0, 1, 2) for seed in SEEDS]
+        if by_seed:
+            order.sort(key=lambda each: (each[0] > 0, each[0] > 0 and each[1]))
+        for stage, seed in order:
+            for arm in arms:
+                if stage_of(arm) != stage:
+                    continue
+                in_time = time.perf_counter() < self.deadline
+                if in_time or self.kept(arm, seed).is_file():
+                    yield arm, seed
+                else:
+                    self.unfinished.append(f"{arm.name} seed {seed}")
 
     def kept(self, arm: Arm, seed: int) -> Path:
         """Return where an arm's predictions are kept."""
