@@ -1,7 +1,7 @@
 """What the benchmarks of the graph model share: variants of a network, kept predictions.
 
-``benchmarks/graph_variants.py``, ``graph_links.py``, ``graph_demo.py`` and
-``graph_scaling.py`` are the commands.
+``benchmarks/graph_variants.py``, ``graph_links.py``, ``graph_genes.py``,
+``graph_demo.py`` and ``graph_scaling.py`` are the commands.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from benchmarks.block_bootstrap import Estimate
 from models.graph.baselines import relations
 from models.graph.network import GraphTransformer, NetworkSettings, Queries, States
 from models.graph.structure import EdgeKey, Graph
-from models.graph.tasks import Task, VariantTask
+from models.graph.tasks import NodeTask, Task, VariantTask
 from models.graph.training import GraphModel, TrainingSettings, generator_of
 
 SEEDS = (0, 1, 2)
@@ -42,8 +42,8 @@ class Arm:
     shuffled
         Edges go to random senders of their type.
     permuted
-        Training labels are given to other variants at random: what is above chance then
-        is a leak.
+        Training labels are given to other variants or nodes at random: what is above
+        chance then is a leak.
     """
 
     name: str
@@ -105,6 +105,11 @@ def changed(arm: Arm, graph: Graph, tasks: Sequence[Task], seed: int) -> tuple[G
                     rows[torch.randperm(len(rows), generator=generator)]
                 ]
             found.append(replace(task, queries=queries, label=label))
+        elif isinstance(task, NodeTask) and arm.permuted:
+            rows = torch.cat([task.train, task.validation])
+            target = task.target.clone()
+            target[rows] = target[rows[torch.randperm(len(rows), generator=generator)]]
+            found.append(replace(task, target=target))
         else:
             found.append(task)
     return graph, found
@@ -135,22 +140,31 @@ class Runs:
     deadline: float = math.inf
     unfinished: list[str] = field(default_factory=list)
 
-    def plan(self, arms: Sequence[Arm]) -> Iterator[tuple[Arm, int]]:
+    def plan(
+        self, arms: Sequence[Arm], *, by_seed: bool = False
+    ) -> Iterator[tuple[Arm, int]]:
         """Yield every arm and seed, the most telling first.
 
         After ``deadline`` (of ``time.perf_counter``) only what was kept is yielded; the
         others are named in ``unfinished``.
+
+        Parameters
+        ----------
+        by_seed
+            After the first stage, everything with one seed before any with the next.
         """
-        for stage in (0, 1, 2):
-            for seed in SEEDS:
-                for arm in arms:
-                    if stage_of(arm) != stage:
-                        continue
-                    in_time = time.perf_counter() < self.deadline
-                    if in_time or self.kept(arm, seed).is_file():
-                        yield arm, seed
-                    else:
-                        self.unfinished.append(f"{arm.name} seed {seed}")
+        order = [(stage, seed) for stage in (0, 1, 2) for seed in SEEDS]
+        if by_seed:
+            order.sort(key=lambda each: (each[0] > 0, each[0] > 0 and each[1]))
+        for stage, seed in order:
+            for arm in arms:
+                if stage_of(arm) != stage:
+                    continue
+                in_time = time.perf_counter() < self.deadline
+                if in_time or self.kept(arm, seed).is_file():
+                    yield arm, seed
+                else:
+                    self.unfinished.append(f"{arm.name} seed {seed}")
 
     def kept(self, arm: Arm, seed: int) -> Path:
         """Return where an arm's predictions are kept."""
