@@ -210,7 +210,7 @@ class ExternalAttention(nn.Module):
         The mean in place of the sum moves all slots alike, which the softmax ignores.
         """
         everyone = torch.cat([self.logits(h) for h in hidden.values()])
-        return everyone.logsumexp(0) - torch.tensor(float(len(everyone))).log()
+        return everyone.logsumexp(0) - everyone.new_full((), len(everyone)).log()
 
     def attention(self, h: Tensor, totals: Tensor) -> Tensor:
         """Return which slots answer each node, ``(n, slots)``, rows sum to 1."""

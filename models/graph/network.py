@@ -88,8 +88,8 @@ class Queries:
 
     def take(self, rows: Tensor) -> "Queries":
         """Return some of the variants, in the order given."""
-        place = torch.full((len(self),), -1)
-        place[rows] = torch.arange(len(rows))
+        place = torch.full_like(self.nodes.member, -1)
+        place[rows] = torch.arange(len(rows), device=rows.device)
         edges = {}
         for key, mine in self.edges.items():
             new = place[mine.target]
@@ -307,5 +307,5 @@ class GraphTransformer(nn.Module):
 
     def _no_pairs(self, queries: Queries) -> Edges:
         x = queries.nodes.x.new_zeros(0, self.layout.edges.get(NEAR, 0))
-        none = torch.zeros(0, dtype=torch.long)
+        none = queries.nodes.member.new_zeros(0)
         return Edges.of(none, none, len(queries), x, x.bool())

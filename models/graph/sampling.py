@@ -36,7 +36,7 @@ def shuffle_rows(graph: Graph, generator: torch.Generator) -> Graph:
     for key in sorted(graph.edges):
         mine = graph.edges[key]
         order = torch.randperm(len(mine), generator=generator)
-        edges[key] = mine.take(order)
+        edges[key] = mine.take(order.to(mine.target.device))
     return replace(graph, edges=edges)
 
 
@@ -46,7 +46,8 @@ def first_of_rows(edges: Edges, nodes: Tensor, fan_out: int | None) -> Tensor:
     if fan_out is not None:
         count = count.clamp(max=fan_out)
     before = count.cumsum(0) - count
-    at = torch.arange(int(count.sum())) - before.repeat_interleave(count)
+    at = torch.arange(int(count.sum()), device=nodes.device)
+    at = at - before.repeat_interleave(count)
     rows: Tensor = first.repeat_interleave(count) + at
     return rows
 
@@ -56,7 +57,7 @@ def thin(graph: Graph, fan_out: Mapping[EdgeKey, int] | int | None) -> Graph:
     edges = {}
     for key, mine in graph.edges.items():
         limit = fan_out.get(key) if isinstance(fan_out, Mapping) else fan_out
-        everyone = torch.arange(len(mine.start) - 1)
+        everyone = torch.arange(len(mine.start) - 1, device=mine.start.device)
         edges[key] = (
             mine if limit is None else mine.take(first_of_rows(mine, everyone, limit))
         )
@@ -85,8 +86,8 @@ def sample(
     Sample
         Nodes at the last hop have no edges into them: nobody hears what they would hear.
     """
-    rows = {name: torch.zeros(0, dtype=torch.long) for name in graph.nodes}
-    new = {name: torch.full((len(n),), -1) for name, n in graph.nodes.items()}
+    rows = {name: n.member.new_zeros(0) for name, n in graph.nodes.items()}
+    new = {name: torch.full_like(n.member, -1) for name, n in graph.nodes.items()}
     kept: dict[EdgeKey, list[Tensor]] = {key: [] for key in graph.edges}
     frontier = dict(asked)
 
@@ -94,7 +95,8 @@ def sample(
         fresh: Tensor = torch.unique(found[new[name][found] < 0])
         if name in asked and not len(rows[name]):
             fresh = found  # the order asked for
-        new[name][fresh] = torch.arange(len(fresh)) + len(rows[name])
+        numbers = torch.arange(len(fresh), device=fresh.device)
+        new[name][fresh] = numbers + len(rows[name])
         rows[name] = torch.cat([rows[name], fresh])
         return fresh
 
@@ -113,7 +115,7 @@ def sample(
     between = {}
     for key, parts in kept.items():
         mine = graph.edges[key]
-        at = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long)
+        at = torch.cat(parts) if parts else mine.source[:0]
         between[key] = Edges.of(
             new[key[0]][mine.source[at]], new[key[2]][mine.target[at]],
             len(rows[key[2]]), mine.x[at], mine.known[at],

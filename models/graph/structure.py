@@ -5,8 +5,8 @@ arrays. All that is drawn or computed per node works on such stretches.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,10 +16,26 @@ from graph_builder.schema import EDGE_TYPES
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
+Held = TypeVar("Held")
 EdgeKey = tuple[str, str, str]
 """Type of the sender, relation, type of the receiver."""
 BACK = "back_"
 """Prefix of a relation that is read against the direction it is stored in."""
+
+
+def on_device(held: Held, device: torch.device) -> Held:
+    """Return tensors, or dataclasses, mappings and tuples that hold some, on a device."""
+    found: Any = held
+    if isinstance(held, Tensor):
+        found = held.to(device)
+    elif isinstance(held, Mapping):
+        found = {key: on_device(value, device) for key, value in held.items()}
+    elif isinstance(held, tuple):
+        found = tuple(on_device(value, device) for value in held)
+    elif is_dataclass(held) and not isinstance(held, type):
+        parts = {f.name: getattr(held, f.name) for f in fields(held)}
+        found = replace(held, **on_device(parts, device))
+    return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)

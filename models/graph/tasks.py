@@ -130,8 +130,8 @@ class VariantTask:
     def pairs_of(self, rows: Tensor) -> Tensor:
         """Return the pairs of some variants, in the order that ``take`` gives them."""
         edges = self.queries.edges[NEAR]
-        place = torch.full((len(self.queries),), -1)
-        place[rows] = torch.arange(len(rows))
+        place = torch.full_like(self.queries.nodes.member, -1)
+        place[rows] = torch.arange(len(rows), device=rows.device)
         new = place[edges.target]
         at = torch.nonzero(new >= 0)[:, 0]
         return at[torch.argsort(new[at], stable=True)]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from data_registry.errors import InputError
 from models.graph.knowledge import Slots, start_slots
 from models.graph.network import GraphTransformer, Layout, NetworkSettings, States
 from models.graph.sampling import Sample, sample, shuffle_rows, thin
-from models.graph.structure import Graph
+from models.graph.structure import Graph, on_device
 from models.graph.tasks import Task
 from models.promoter.training import drawing_from
 from models.schedule import warmup_cosine
@@ -77,6 +78,13 @@ class TrainingSettings:
     causal: CausalSettings = field(default_factory=CausalSettings)
 
 
+def training_device() -> torch.device:
+    """Return this process's accelerator, or the processor where there is none."""
+    n = torch.cuda.device_count()
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device("cuda", rank % n) if n else torch.device("cpu")
+
+
 def generator_of(*numbers: int) -> torch.Generator:
     """Return a generator that depends on the numbers alone."""
     seed = int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:6], "big")
@@ -105,7 +113,7 @@ def drop_edges(graph: Graph, rate: float, generator: torch.Generator) -> Graph:
     edges = {}
     for key, mine in graph.edges.items():
         kept = torch.rand(len(mine), generator=generator) >= rate
-        edges[key] = mine.where(kept)
+        edges[key] = mine.where(kept.to(mine.target.device))
     return replace(graph, edges=edges)
 
 
@@ -163,6 +171,9 @@ class GraphModel:
     folder
         Where a checkpoint is kept: a later ``fit`` with the same settings and data goes
         on from there. None keeps nothing.
+    device
+        Where ``fit`` computes. Weights start and end, and all draws are made, on the
+        processor; after ``fit`` the network lies there.
     slots
         What the memory started as.
     """
@@ -170,6 +181,7 @@ class GraphModel:
     network_settings: NetworkSettings
     training: TrainingSettings
     folder: Path | None = None
+    device: torch.device = field(default_factory=training_device)
     network: GraphTransformer | None = None
     slots: Slots | None = None
     history: list[dict[str, float]] = field(default_factory=list)
@@ -226,16 +238,27 @@ class _Run:
                 model.slots = start_slots(self.network, graph, states)
             else:
                 model.slots = Slots(("random",) * model.network_settings.slots)
+        self.digest = _digest(model, graph, tasks, seed)
+        kept = self._checkpoint()
+        if kept:
+            self.network.load_state_dict(kept["network"])
+        self.network.to(model.device)
+        self.graph, self.checked, self.tasks = on_device(
+            (self.graph, self.checked, tuple(tasks)), model.device
+        )
         self.optimizer = torch.optim.AdamW(
             _groups(self.network, self.settings.weight_decay),
             lr=self.settings.learning_rate,
         )
-        self.digest = _digest(model, graph, tasks, seed)
         self.epoch = self.best_epoch = 0
         self.best_loss = math.inf
         self.best: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
-        self._resume()
+        if kept:
+            self.optimizer.load_state_dict(kept["optimizer"])
+            self.epoch, self.history = kept["epoch"], kept["history"]
+            self.best, self.best_loss = kept["best"], kept["best_loss"]
+            self.best_epoch = kept["best_epoch"]
 
     def go(self, report: Report) -> None:
         settings = self.settings
@@ -255,7 +278,7 @@ class _Run:
             if loss < self.best_loss:
                 self.best_loss, self.best_epoch = loss, self.epoch
                 self.best = {
-                    name: value.detach().clone()
+                    name: value.detach().to("cpu", copy=True)
                     for name, value in self.network.state_dict().items()
                 }
             self.history.append({
@@ -264,15 +287,15 @@ class _Run:
             })  # fmt: skip
             self._save()
             report(self.epoch, f"loss {train_loss:.4f}, validation {loss:.4f}")
-        self.network.load_state_dict(self.best)
+        self.network.cpu().load_state_dict(self.best)
         self.model.network, self.model.history = self.network.eval(), self.history
 
     def _one_epoch(self) -> float:
-        settings = self.settings
+        settings, device = self.settings, self.model.device
         generator = generator_of(self.seed, self.epoch)
         drawn = thin(shuffle_rows(self.graph, generator), settings.fan_out)
         rows = [
-            task.train[torch.randperm(len(task.train), generator=generator)]
+            task.train[torch.randperm(len(task.train), generator=generator).to(device)]
             for task in self.tasks
         ]
         n_steps = max(math.ceil(len(r) / settings.batch_size) for r in rows)
@@ -328,36 +351,31 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * max(share, 0.02)
 
-    def _resume(self) -> None:
+    def _checkpoint(self) -> dict[str, Any]:
+        """Return what an earlier run of these settings and data left, if anything."""
         path = self.model.folder / STATE if self.model.folder else None
         if path is None or not path.is_file():
-            return
-        state = torch.load(path, weights_only=True)
+            return {}
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["digest"] != self.digest:
             raise InputError(
                 f"{path} is of other settings or data; give another folder or delete it"
             )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.history = state["epoch"], state["history"]
-        self.best, self.best_loss = state["best"], state["best_loss"]
-        self.best_epoch = state["best_epoch"]
+        return state
 
     def _save(self) -> None:
         if self.model.folder is None:
             return
         self.model.folder.mkdir(parents=True, exist_ok=True)
         beside = self.model.folder / f"{STATE}.{os.getpid()}"
-        torch.save(
-            {
-                "digest": self.digest, "epoch": self.epoch, "history": self.history,
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "best": self.best, "best_loss": self.best_loss,
-                "best_epoch": self.best_epoch,
-            },
-            beside,
-        )  # fmt: skip
+        state = {
+            "digest": self.digest, "epoch": self.epoch, "history": self.history,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best, "best_loss": self.best_loss,
+            "best_epoch": self.best_epoch,
+        }  # fmt: skip
+        torch.save(on_device(state, torch.device("cpu")), beside)
         beside.replace(self.model.folder / STATE)
 
 

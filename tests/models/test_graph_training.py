@@ -37,6 +37,7 @@ from models.graph.training import (  # noqa: E402
     causal_penalty,
 )
 from models.hetero import load_hetero  # noqa: E402
+from tests.oracles.elsewhere import ELSEWHERE, Device  # noqa: E402
 from tests.organisms import LENGTHS, make_workspace  # noqa: E402
 
 MEMBER = ("pathway", "back_member_of", "gene")
@@ -160,18 +161,16 @@ def test_the_causal_penalty_moves_attention_and_the_constraint_removes_the_rest(
         GraphModel(NETWORK, strange).fit(graph, [task])
 
 
-def test_several_tasks_at_once():
+def with_all_heads():
+    """Return a graph, a task of each kind that asks for the same mark, and rows to judge."""
     graph, task, rows = planted()
     marked = graph.nodes["pathway"].x[:, 0]
     edges = graph.edges[MEMBER]
     member = torch.zeros(len(graph.nodes["gene"]), dtype=torch.long)
     member[edges.target] = edges.source
-    number = NodeTask(
-        "number", "gene", marked[member][:, None], task.train, task.validation
-    )
-    kind = NodeTask(
-        "kind", "gene", marked[member][:, None], task.train, task.validation, 2
-    )
+    mine = marked[member][:, None]
+    number = NodeTask("number", "gene", mine, task.train, task.validation)
+    kind = NodeTask("kind", "gene", mine, task.train, task.validation, 2)
     left = torch.arange(len(member))
     right_ = left.roll(1)
     same = (marked[member[left]] == marked[member[right_]]).float()
@@ -179,16 +178,61 @@ def test_several_tasks_at_once():
         "link", ("gene", "gene"), left, right_, torch.zeros(len(left), 0), same,
         task.train, task.validation,
     )  # fmt: skip
-    tasks = [task, number, kind, link]
+    return graph, [task, number, kind, link], rows
+
+
+def test_several_tasks_at_once():
+    graph, tasks, rows = with_all_heads()
     settings = replace(TRAINING, epochs=25)
     model = GraphModel(NETWORK, settings).fit(graph, tasks)
     with torch.inference_mode():
         states = model.states(graph)
         said = {t.name: t.predict(model.network, states, rows) for t in tasks}
-    truth = (marked[member][rows] > 0.5).numpy()
+    truth = tasks[1].target[rows, 0].numpy() > 0.5
     assert ((said["number"][:, 0] > 0.5) == truth).mean() > 0.9
     assert (said["kind"].argmax(1) == truth).mean() > 0.9
-    assert ((said["link"][:, 0] > 0) == (same[rows] > 0.5).numpy()).mean() > 0.8
+    same = tasks[3].target[rows].numpy() > 0.5
+    assert ((said["link"][:, 0] > 0) == same).mean() > 0.8
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """A stand-in for an accelerator; wrapped tensors know nothing of inference mode."""
+    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    with Device():
+        yield ELSEWHERE
+    torch.__future__.set_swap_module_params_on_conversion(False)
+
+
+def test_the_stand_in_device_refuses_what_a_gpu_refuses(device):
+    there = torch.arange(3.0).to(device)
+    assert (there + 1).device == device
+    assert (there + 1).cpu().tolist() == [1, 2, 3]
+    with pytest.raises(RuntimeError, match="beside one elsewhere"):
+        there + torch.ones(3)
+    with pytest.raises(RuntimeError):
+        there.numpy()
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_another_device_learns_the_same(device, sampled, tmp_path):
+    graph, tasks, _ = with_all_heads()
+    causal = CausalSettings(("__".join(MEMBER),), weight=0.1)
+    settings = replace(TRAINING, epochs=2, sampled=sampled, causal=causal)
+    network = replace(NETWORK, edge_dropout=0.3)
+    here = GraphModel(network, settings, device=torch.device("cpu")).fit(graph, tasks)
+    part = GraphModel(network, settings, tmp_path, device=device)
+
+    def stop(done, _note):
+        if done == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        part.fit(graph, tasks, report=stop)
+    there = GraphModel(network, settings, tmp_path, device=device).fit(graph, tasks)
+    assert torch.equal(weights(here), weights(there))
+    assert weights(there).device.type == "cpu"
 
 
 def test_calibration_by_hand():
