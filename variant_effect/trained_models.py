@@ -196,6 +196,11 @@ def check_model(model: TrainedModel) -> str:
         )
     if model.kind == "graph":
         held = _import("models.graph.ensemble", None).load_ensemble(model.folder)
+        if held.columns is None:
+            raise InputError(
+                f"{model.folder} has no task of variants, so it cannot score; "
+                "'python -m models.predict graph' asks its other heads"
+            )
         return (
             f"graph model, {len(held.networks)} networks, reads {held.columns.width} "
             f"attributes of a variant and {len(held.layout.edges)} edge types"

@@ -83,15 +83,13 @@ def train(
             [[n, f"{f['rows']:,}", k, f"{v:.4f}"] for n, f in figures.items()
              for k, v in f.items() if k != "rows"],
         )  # fmt: skip
-    if any(isinstance(task, VariantTask) for task in prepared.tasks):
-        save_ensemble(
-            out, settings, models, prepared, _provenance(prepared, models, figures)
-        )
+    save_ensemble(
+        out, settings, models, prepared, _provenance(prepared, models, figures)
+    )
+    if prepared.columns is not None:
         say(f"{out}: 'cisgraph models add {out} -w {workspace}' scores with it")
-    else:
-        say(
-            f"{out}: checkpoints only; a model without variants is not used for scoring"
-        )
+    if any(not isinstance(task, VariantTask) for task in prepared.tasks):
+        say(f"{out}: 'python -m models.predict graph --model {out}' asks its other heads")
 
 
 @contextmanager
@@ -139,8 +137,8 @@ def predict(
 
     Columns: task, id, other_id (links), output (sample or class), part (train,
     validation, test or unlabelled), mean and sd over the networks, and the known target.
-    Classes and links are probabilities; numbers are in standard deviations of the
-    training rows. Judge by the rows of part test alone.
+    Classes and links are probabilities, expression and activity log2(1 + value), values
+    of links log(1 + value). Judge by the rows of part test alone.
 
     Example:
 

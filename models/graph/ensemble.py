@@ -32,7 +32,7 @@ from models.graph.network import (
     VariantHead,
 )
 from models.graph.preparation import Prepared, embeddings_of, hide_attributes
-from models.graph.settings import Settings, settings_from
+from models.graph.settings import VARIANTS, Settings, settings_from
 from models.graph.structure import EdgeKey, Graph, graph_of
 from models.graph.tasks import Task, VariantTask
 from models.graph.training import GraphModel, causal_graph
@@ -84,6 +84,8 @@ class GraphEnsemble:
 
     Parameters
     ----------
+    columns
+        How variants become numbers; None where no task was one of variants.
     calibration
         Intercept and slope from the mean logit to the log-odds.
     learned_effects
@@ -96,7 +98,7 @@ class GraphEnsemble:
     slots: tuple[Slots, ...]
     layout: Layout
     scales: Scales
-    columns: VariantColumns
+    columns: VariantColumns | None
     reductions: tuple[Reduction, ...]
     calibration: tuple[float, float]
     learned_effects: bool
@@ -170,6 +172,7 @@ class Opened:
 
     def attach(self, table: pd.DataFrame) -> Queries:
         """Attach variants: ``contig``, ``start``, ``end`` (0-based) and the evidence."""
+        assert self.ensemble.columns is not None, "no task of variants"  # noqa: S101
         queries = attach(
             self.places, table["contig"].to_numpy(object),
             table["start"].to_numpy(np.int64), table["end"].to_numpy(np.int64),
@@ -196,6 +199,7 @@ class Opened:
 
     def _score(self, queries: Queries) -> Scores:
         ensemble, n = self.ensemble, len(queries)
+        assert ensemble.columns is not None, "no task of variants"  # noqa: S101
         with torch.inference_mode():
             answers = [
                 network.judge(ensemble.settings.tasks[0].name, states, queries)
@@ -270,16 +274,17 @@ def save_ensemble(
     Raises
     ------
     InputError
-        Nothing was fitted, or no task is one of variants.
+        Nothing was fitted.
     """
+    if not models:
+        raise InputError(f"{settings.name}: nothing was fitted")
     task = next((t for t in prepared.tasks if isinstance(t, VariantTask)), None)
-    if not models or task is None or prepared.columns is None:
-        raise InputError(
-            f"{settings.name}: only a model of variants can be kept for use"
-        )
-    ordered = sorted(settings.tasks, key=lambda t: t.name != task.name)
-    check = predict_task(models, prepared, task, task.validation)[:, 0]
-    label = task.label[task.validation].numpy() > 0.5
+    ordered = sorted(settings.tasks, key=lambda t: t.kind != VARIANTS)
+    calibration, learned_effects = (0.0, 1.0), False
+    if task is not None:
+        check = predict_task(models, prepared, task, task.validation)[:, 0]
+        calibration = calibrate(check, task.label[task.validation].numpy() > 0.5)
+        learned_effects = bool((~torch.isnan(task.pair_effect)).any())
     folder.mkdir(parents=True, exist_ok=True)
     members = []
     for i, model in enumerate(models):
@@ -308,10 +313,9 @@ def save_ensemble(
             "vocabulary": dict(layout.vocabulary),
         },
         "members": members,
-        "calibration": list(calibrate(check, label)),
-        "learned_effects": bool((~torch.isnan(task.pair_effect)).any()),
+        "calibration": list(calibration), "learned_effects": learned_effects,
         "scales": prepared.scales.as_dict(),
-        "columns": prepared.columns.as_dict(),
+        "columns": prepared.columns and prepared.columns.as_dict(),
         "reductions": [each.as_dict() for each in prepared.reductions],
         "provenance": dict(provenance),
     }  # fmt: skip
@@ -336,6 +340,7 @@ def load_ensemble(folder: Path, tasks: Sequence[Task] = ()) -> GraphEnsemble:
         held["nodes"], {_key(name): n for name, n in held["edges"].items()},
         held["n_variant"], held["vocabulary"],
     )  # fmt: skip
+    columns = config["columns"] and VariantColumns.from_dict(config["columns"])
     networks, slots = [], []
     for member in config["members"]:
         weights = checked_weights(folder, member, remedy)
@@ -343,7 +348,7 @@ def load_ensemble(folder: Path, tasks: Sequence[Task] = ()) -> GraphEnsemble:
         slots.append(Slots(tuple(member["slots"])))
     return GraphEnsemble(
         config["name"], settings, tuple(networks), tuple(slots), layout,
-        Scales.from_dict(config["scales"]), VariantColumns.from_dict(config["columns"]),
+        Scales.from_dict(config["scales"]), columns,
         tuple(Reduction.from_dict(each) for each in config["reductions"]),
         (config["calibration"][0], config["calibration"][1]), config["learned_effects"],
         digest, config["provenance"],
@@ -356,9 +361,10 @@ def _network(
 ) -> GraphTransformer:  # fmt: skip
     """Build the part that scores variants, and the heads of some other tasks."""
     names = {name.split(".")[1] for name in weights if name.startswith("heads.")}
-    head = next(name for name in names if f"heads.{name}.nobody" in weights)
-    heads = {task.name: task.head(settings.width, layout) for task in tasks}
-    heads[head] = VariantHead(settings.width, layout.edges.get(NEAR, 0))
+    heads = {task.name: task.head(settings.width, layout) for task in tasks} | {
+        name: VariantHead(settings.width, layout.edges.get(NEAR, 0))
+        for name in names if f"heads.{name}.nobody" in weights
+    }  # fmt: skip
     network = GraphTransformer(settings, layout, heads)
     kept = {
         name: value for name, value in weights.items()

@@ -7,11 +7,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.graph.network import Queries
 from models.graph.structure import Edges, Graph, Nodes
 
+Reals = NDArray[np.float64]
 MIN_ROWS = 20
 """A level that fewer training variants have gets no column of its own."""
 
@@ -34,6 +36,11 @@ class Scale:
     def __call__(self, x: Tensor, known: Tensor) -> Tensor:
         """Return scaled values, 0 where missing, at most 8 deviations from the mean."""
         return torch.where(known, ((x - self.mean) / self.sd).clamp(-8, 8), 0.0)
+
+    def back(self, scaled: Reals) -> Reals:
+        """Return values in their own unit, ``(..., attributes)``."""
+        found: Reals = scaled * self.sd.numpy() + self.mean.numpy()
+        return found
 
     def as_dict(self) -> dict[str, list[float]]:
         """Return plain values."""

@@ -28,9 +28,9 @@ def predict_heads(folder: Path, workspace: Path) -> pd.DataFrame:
     pandas.DataFrame
         ``COLUMNS``: one row a node or link and output (sample, class, or what is
         predicted). ``mean`` and ``sd`` over the networks: of probabilities for classes
-        and links, else of numbers in standard deviations of the training rows.
-        ``part``: train, validation or test, or unlabelled; ``target`` in the unit of
-        ``mean``, NaN where unknown.
+        and links, else of ``log2(1 + value)`` of expression and activity, ``log(1 +
+        value)`` of links. ``part``: train, validation or test, or unlabelled; ``target``
+        in the unit of ``mean``, NaN where unknown.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def _frame(opened: Opened, prepared: Prepared, task: Task) -> pd.DataFrame:
     rows = torch.arange(n)
     with torch.inference_mode():
         said = np.stack([
-            _probable(task, task.predict(network, states, rows))
+            _readable(task, task.predict(network, states, rows))
             for network, states in zip(opened.networks, opened.states, strict=True)
         ])  # fmt: skip
     part = np.full(n, "unlabelled", dtype=object)
@@ -87,12 +87,12 @@ def _frame(opened: Opened, prepared: Prepared, task: Task) -> pd.DataFrame:
     return frame[list(COLUMNS)]
 
 
-def _probable(task: NodeTask | LinkTask, said: Reals) -> Reals:
-    """Return probabilities of classes and of links, and numbers as they are."""
+def _readable(task: NodeTask | LinkTask, said: Reals) -> Reals:
+    """Return probabilities of classes and of links, and numbers in their own unit."""
+    if task.scale is not None:
+        return task.scale.back(said)
     if isinstance(task, LinkTask):
-        return said if task.kind == "number" else 1 / (1 + np.exp(-said))
-    if not task.n_classes:
-        return said
+        return 1 / (1 + np.exp(-said))
     shares = np.exp(said - said.max(axis=1, keepdims=True))
     found: Reals = shares / shares.sum(axis=1, keepdims=True)
     return found
@@ -111,7 +111,8 @@ def _names(
 
 def _targets(task: NodeTask | LinkTask) -> Iterator[Reals]:
     """Yield the known answers row by row; of classes, 1 for the right one and else 0."""
-    for row in task.target.double().numpy().reshape(len(task.target), -1):
+    target = task.target.double().numpy().reshape(len(task.target), -1)
+    for row in target if task.scale is None else task.scale.back(target):
         if isinstance(task, NodeTask) and task.n_classes:
             yield (np.arange(task.n_classes) == row[0]).astype(float)
         else:

@@ -16,7 +16,7 @@ from data_registry.store import open_store
 from graph_builder.manifest import Manifest, current_graph, read_manifest
 from graph_builder.schema import EDGE_TYPES, NODE_TYPES
 from models.graph.attachment import Places, attach
-from models.graph.features import Scales, VariantColumns
+from models.graph.features import Scale, Scales, VariantColumns
 from models.graph.network import NEAR, Queries
 from models.graph.settings import (
     ACTIVITY,
@@ -332,10 +332,8 @@ class _Rows:
         self.left_out["genes with expression that the graph lacks"] = len(
             set(wide.index) - set(names)
         )
-        learn = self.part["gene"] == TRAIN
-        mean, sd = _moments(target[learn])
         names = tuple(map(str, wide.columns))
-        return self._nodes(task, "gene", (target - mean) / sd, names)
+        return self._nodes(task, "gene", target, names)
 
     def elements(self, task: TaskSettings) -> NodeTask:
         """Class of the element first, as a number; the activity is hidden from the graph."""
@@ -347,23 +345,27 @@ class _Rows:
         return self._nodes(task, "cre", target, classes, n_classes=len(classes))
 
     def activity(self, task: TaskSettings) -> NodeTask:
-        """log2(1 + activity) of elements with a signal, scaled by training elements."""
+        """log2(1 + activity) of elements with a signal."""
         given = self.manifest.table("cre")["activity"].to_numpy(zero_copy_only=False)
         target = torch.from_numpy(np.log2(1 + given.astype(np.float32)))[:, None]
         self.left_out["elements without activity"] = int(torch.isnan(target).sum())
-        mean, sd = _moments(target[self.part["cre"] == TRAIN])
-        return self._nodes(task, "cre", (target - mean) / sd, ("activity",))
+        return self._nodes(task, "cre", target, ("activity",))
 
     def _nodes(
         self, task: TaskSettings, name: str, target: Tensor, names: tuple[str, ...],
         n_classes: int = 0,
     ) -> NodeTask:  # fmt: skip
+        scale = None
+        if not n_classes:
+            scale = _scale(target[self.part[name] == TRAIN])
+            target = (target - scale.mean) / scale.sd
         known = ~torch.isnan(target).all(1)
         rows = [torch.nonzero(known & (self.part[name] == p))[:, 0] for p in (0, 1, 2)]
         self.test[task.name] = rows[2]
         return NodeTask(
-            task.name, name, target, rows[0], rows[1], n_classes, task.weight, names
-        )
+            task.name, name, target, rows[0], rows[1], n_classes, task.weight, names,
+            scale,
+        )  # fmt: skip
 
     def links(self, task: TaskSettings) -> LinkTask:
         kind = EDGE_TYPES[task.edge]
@@ -393,13 +395,14 @@ class _Rows:
                 part = torch.maximum(part, self.part[name][end])
         rows = [torch.nonzero(part == p)[:, 0] for p in (0, 1, 2)]
         self.test[task.name] = rows[2]
+        scale = None
         if task.value:
-            mean, sd = _moments(values[rows[0]][:, None])
-            values = (values - mean) / sd
+            scale = _scale(values[rows[0]][:, None])
+            values = (values - scale.mean) / scale.sd
         return LinkTask(
             task.name, (kind.source, kind.target), left, right,
             torch.zeros(len(left), 0), values, rows[0], rows[1],
-            "number" if task.value else "binary", task.weight,
+            "number" if task.value else "binary", task.weight, scale,
         )  # fmt: skip
 
 
@@ -420,9 +423,5 @@ def draw_negatives(
     return key // sizes[1], key % sizes[1]
 
 
-def _moments(target: Tensor) -> tuple[Tensor, Tensor]:
-    known = ~torch.isnan(target)
-    n = known.sum(0).clamp(min=1)
-    mean = target.nan_to_num().sum(0) / n
-    sd = (torch.where(known, target - mean, 0.0).square().sum(0) / n).sqrt()
-    return mean, torch.where(sd > 1e-6, sd, 1.0)
+def _scale(target: Tensor) -> Scale:
+    return Scale.of(target.nan_to_num(), ~torch.isnan(target))

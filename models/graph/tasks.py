@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.graph.features import Scale
 from models.graph.network import (
     GENE,
     NEAR,
@@ -158,6 +159,8 @@ class NodeTask:
         0 for numbers.
     names
         Of the numbers or classes.
+    scale
+        Of the numbers in their own unit; None where they were not scaled.
     """
 
     name: str
@@ -168,6 +171,7 @@ class NodeTask:
     n_classes: int = 0
     weight: float = 1.0
     names: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -214,6 +218,8 @@ class LinkTask:
         ``(n, attributes)`` of the pair itself, scaled.
     target
         ``(n,)``: number, or 1 and 0.
+    scale
+        As of ``NodeTask``.
     """
 
     name: str
@@ -226,6 +232,7 @@ class LinkTask:
     validation: Tensor
     kind: Literal["binary", "number"] = "binary"
     weight: float = 1.0
+    scale: Scale | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:

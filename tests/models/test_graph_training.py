@@ -26,6 +26,7 @@ from models import predict, train  # noqa: E402
 from models.graph.ensemble import calibrate, calibrated, load_ensemble  # noqa: E402
 from models.graph.network import NEAR, NetworkSettings, Queries  # noqa: E402
 from models.graph.paths import strongest_paths  # noqa: E402
+from models.graph.predictions import predict_heads  # noqa: E402
 from models.graph.preparation import prepare  # noqa: E402
 from models.graph.settings import settings_from  # noqa: E402
 from models.graph.structure import Edges, Graph, Nodes  # noqa: E402
@@ -39,6 +40,7 @@ from models.graph.training import (  # noqa: E402
 from models.hetero import load_hetero  # noqa: E402
 from tests.oracles.elsewhere import ELSEWHERE, Device  # noqa: E402
 from tests.organisms import LENGTHS, make_workspace  # noqa: E402
+from variant_effect.trained_models import add_model  # noqa: E402
 
 MEMBER = ("pathway", "back_member_of", "gene")
 NETWORK = NetworkSettings(
@@ -480,6 +482,29 @@ def test_other_heads_predict_with_part_and_known_answer(tiny):
         each.append(torch.softmax(logits, 1).numpy())
     assert said == pytest.approx(np.mean(each, axis=0), abs=1e-4)
     assert table["sd"].to_numpy().reshape(-1, 5) == pytest.approx(np.std(each, axis=0), abs=1e-4)  # fmt: skip
+
+
+def test_without_variants_a_model_predicts_in_its_own_unit_and_cannot_score(tiny):
+    folder, workspace, _ = tiny
+    task = 'kind = "expression"\ndataset = "tpm"'
+    config = CONFIG.replace('kind = "variants"', task).replace(
+        '[[tasks]]\nkind = "elements"\nweight = 0.1', ""
+    )
+    (folder / "genes.toml").write_text(config)
+    run(folder, workspace, "genes", "genes.toml")
+    said = predict_heads(folder / "genes", workspace)
+    known = said[said["target"].notna()].set_index(["id", "output"])
+    # log2(1 + TPM) of the table that was registered
+    assert known["target"].to_dict() == pytest.approx({
+        ("gA", "leaf"): np.log2(11), ("gA", "root"): np.log2(13), ("gB", "leaf"): 1.0,
+        ("gB", "root"): np.log2(3), ("gD", "leaf"): np.log2(6), ("gD", "root"): np.log2(6),
+    })  # fmt: skip
+    prepared = prepare(settings_from(tomllib.loads(config)), newest(workspace), workspace=workspace)  # fmt: skip
+    taught = known[known["part"] == "train"]
+    by_sample = taught.groupby("output")["target"].mean()
+    assert prepared.tasks[0].scale.mean.tolist() == pytest.approx(by_sample.tolist())
+    with pytest.raises(InputError, match="no task of variants"):
+        add_model(str(folder / "genes"), workspace)
 
 
 def test_two_processes_train_the_same_networks_as_one(tiny):
