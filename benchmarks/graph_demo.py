@@ -27,13 +27,19 @@ import pandas as pd
 import torch
 from cyvcf2 import VCF
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.linear_model import RidgeCV
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.block_bootstrap import Blocks
+from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
 from benchmarks.machine import describe_machine
 from benchmarks.result_file import write_result
@@ -282,6 +288,18 @@ def ask_pairs(
     return found
 
 
+def ask_effects(
+    task: VariantTask, network: GraphTransformer, states: States, rows: Tensor
+) -> Reals:
+    """Return the signed effect of all pairs of some variants."""
+    said = [
+        network.judge(task.name, states, task.queries.take(some)).pair_effect
+        for some in torch.split(rows, 8_192)
+    ]
+    found: Reals = torch.cat(said).double().numpy()
+    return found
+
+
 def tabular(setting: Setting) -> dict[str, list[Reals]]:
     """Return scores of variants that see no edge, by name and seed."""
     frame, task, graph = setting.frame, setting.task, setting.graph
@@ -324,21 +342,28 @@ def tabular(setting: Setting) -> dict[str, list[Reals]]:
     return scores
 
 
-def pair_baselines(setting: Setting) -> dict[str, list[Reals]]:
-    """Return scores of variant-gene pairs that see no edge of the graph."""
+def pair_table(setting: Setting) -> tuple[Reals, NDArray[np.bool_]]:
+    """Return attributes of each pair's variant, place and gene, and which pairs teach."""
     task, graph = setting.task, setting.graph
     own = attributes(task.queries.nodes.x, task.queries.nodes.known)
     pairs = task.queries.edges[NEAR]
     gene, variant = pairs.source.numpy(), pairs.target.numpy()
+    table = np.column_stack([
+        own[variant], attributes(pairs.x, pairs.known),
+        attributes(graph.nodes["gene"].x, graph.nodes["gene"].known)[gene],
+    ])  # fmt: skip
+    learn = np.isin(variant, task.train.numpy())
+    return table[:, np.isfinite(table[learn]).any(axis=0)], learn
+
+
+def pair_baselines(setting: Setting) -> dict[str, list[Reals]]:
+    """Return scores of variant-gene pairs that see no edge of the graph."""
+    pairs = setting.task.queries.edges[NEAR]
     x = attributes(pairs.x, pairs.known)
     outside, link = x[:, 1], np.nan_to_num(x[:, 3], nan=-9.0)
     start = -np.abs(pairs.x[:, 0].numpy() - float(pairs.x[:, 0].median()))
-    table = np.column_stack([
-        own[variant], x, attributes(graph.nodes["gene"].x, graph.nodes["gene"].known)[gene]
-    ])  # fmt: skip
-    learn = np.isin(variant, task.train.numpy())
-    table = table[:, np.isfinite(table[learn]).any(axis=0)]
-    y = task.pair_label.numpy() > 0.5
+    table, learn = pair_table(setting)
+    y = setting.task.pair_label.numpy() > 0.5
     boosted = [
         HistGradientBoostingClassifier(
             learning_rate=0.05, max_iter=200, max_leaf_nodes=15, random_state=seed
@@ -350,6 +375,26 @@ def pair_baselines(setting: Setting) -> dict[str, list[Reals]]:
         "inside_or_strongest_link": [np.where(outside <= outside.min(), 1e3, link)],
         "boosting_pairs": boosted,
     }
+
+
+def effect_baselines(setting: Setting) -> dict[str, list[Reals]]:
+    """Return signed effects of pairs that see no edge, learned from causal pairs alone."""
+    table, learn = pair_table(setting)
+    effect = setting.task.pair_effect.numpy().astype(float)
+    learn &= np.isfinite(effect)
+    filled = np.nan_to_num(table)
+    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
+    ridge.fit(filled[learn], effect[learn])
+    return {
+        "mean_effect": [np.full(len(effect), effect[learn].mean())],
+        "ridge_pairs": [ridge.predict(filled)],
+        "boosting_pairs": [
+            HistGradientBoostingRegressor(
+                learning_rate=0.05, max_iter=200, max_leaf_nodes=15, random_state=seed
+            ).fit(table[learn], effect[learn]).predict(table)
+            for seed in SEEDS
+        ],
+    }  # fmt: skip
 
 
 def target_accuracy(setting: Setting, score: Reals, rows: NDArray[np.int64]) -> Reals:
@@ -412,8 +457,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             pairs = place.copy()
             pairs[of_test] = said[len(test) :]
             pair_scores.setdefault(arm.name, []).append(pairs)
+    effects = runs.keep("effects", lambda: effect_baselines(setting))
+    again = replace(runs, folder=arguments.work / "runs_effects")
+    for arm, seed in again.plan(arms[:3]):
+        said = again.predict(arm, graph, [task], {}, rows, seed, ask_effects)
+        full = place.copy()
+        full[of_test] = said
+        effects.setdefault(arm.name, []).append(full)
     tell(f"measuring; not fitted: {runs.unfinished or 'none'}")
     result = measure(setting, scores, pair_scores, test, causal)
+    result["signed_effect"] = measure_effects(setting, effects)
     return {
         "what": "planted causal SNVs and their target genes, SIMULATED demo organisms",
         "started": started.isoformat(timespec="seconds"),
@@ -532,6 +585,38 @@ def measure(
     }  # fmt: skip
 
 
+def measure_effects(
+    setting: Setting, effects: dict[str, list[Reals]]
+) -> dict[str, Any]:
+    """Return R² and how often the sign is right, on causal SNVs with their true genes."""
+    frame, task = setting.frame, setting.task
+    owner = task.queries.edges[NEAR].target.numpy()
+    truth = task.pair_effect.numpy().astype(float)
+    pairs = np.flatnonzero(np.isfinite(truth) & setting.test[owner])
+    truth = truth[pairs]
+    _, contig = np.unique(
+        frame["organism"].astype(str) + frame["contig"].astype(str), return_inverse=True
+    )
+    block = (contig * 100_000 + frame["start"].to_numpy() // BLOCK_BP)[owner[pairs]]
+    blocks = Blocks.of(block, DRAWS, np.random.default_rng(SEED))
+    index = blocks.index(block)
+    spread = blocks.mean((truth - truth.mean()) ** 2, index)
+
+    def r2(said: Reals) -> Estimate:
+        error = blocks.mean((said - truth) ** 2, index)
+        return Estimate(1 - error.value / spread.value, 1 - error.draws / spread.draws)
+
+    def sign(said: Reals) -> Estimate:
+        return blocks.mean((np.sign(said) == np.sign(truth)).astype(float), index)
+
+    found = {name: [each[pairs] for each in some] for name, some in effects.items()}
+    return {
+        "unit": "log2 activity a copy", "pairs": len(pairs),
+        "r2": compare(found, r2, lambda s: r2(s).value),
+        "sign_right": compare(found, sign, lambda s: sign(s).value),
+    }  # fmt: skip
+
+
 def main() -> int:
     """Run the benchmark named on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -543,8 +628,14 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     result = run(arguments)
-    for name, row in result["auroc"].items():
-        print(f"{name:45} {row['value']} {row.get('graph_minus_this', '')}")
+    for figure, rows in (
+        ("AUROC", result["auroc"]),
+        ("R2", result["signed_effect"]["r2"]),
+    ):
+        for name, row in rows.items():
+            print(
+                f"{figure} {name:45} {row['value']} {row.get('graph_minus_this', '')}"
+            )
     if arguments.out:
         write_result(arguments.out, result)
     return 0
