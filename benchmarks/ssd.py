@@ -7,7 +7,8 @@ Three parts, each on the CPU, one layer of width 128:
 * ``length``: time and peak memory from 1,024 to 65,536 tokens, with the slope of their
   logarithms (1 is linear), a process for each point;
 * ``forward``: 8 × 3,001 tokens without gradients, in turns with ``transformers``'
-  ``MambaModel``, whose scan in PyTorch is what runs where ``mamba-ssm`` is not;
+  ``MambaModel``, whose scan in PyTorch is what runs where ``mamba-ssm`` is not; ours also
+  compiled (the peer's loop over tokens would be unrolled into 3,001 steps);
 * ``training``: forward and backward. The peer's backward is quadratic in length (the
   gradient of each of its steps is as large as the whole sequence), so it is timed on
   short sequences only; ours also at 3,001.
@@ -26,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,15 +163,25 @@ def measure_lengths(lengths: tuple[int, ...], *options: str) -> dict[str, Any]:
 
 
 def compare_forward(peer: Step, length: int, repeats: int) -> dict[str, Any]:
-    """Time both in turns at ``BATCH`` sequences, in float32 and under bfloat16 autocast."""
-    ours, tokens = Layer(), draw(BATCH, length)
+    """Time both in turns at ``BATCH`` sequences, in float32 and under bfloat16 autocast.
+
+    Ours as it is written, and compiled, as ``encoders.pretrain`` runs it.
+    """
+    plain, tokens = Layer(), draw(BATCH, length)
+    compiled = torch.compile(plain)
     found: dict[str, Any] = {"batch": BATCH, "length": length}
-    for name, autocast in (("float32", False), ("bfloat16_autocast", True)):
+    for name, ours, autocast in (
+        ("float32", plain, False), ("bfloat16_autocast", plain, True),
+        ("float32_compiled", compiled, False), ("bfloat16_autocast_compiled", compiled, True),
+    ):  # fmt: skip
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             infer(ours, tokens)
             infer(peer, tokens)
             pairs = [
-                (timed(lambda: infer(ours, tokens)), timed(lambda: infer(peer, tokens)))
+                (
+                    timed(partial(infer, ours, tokens)),
+                    timed(partial(infer, peer, tokens)),
+                )
                 for _ in range(repeats)
             ]
         found[name] = describe_pairs(pairs)
@@ -273,10 +285,14 @@ def main() -> None:
         f"{name}, {what}": ratio
         for name, found in compared.items()
         for what, ratio in (
-            ("forward float32", found["forward"]["float32"]["ratio_of_medians"]),
-            (
-                "forward bfloat16",
-                found["forward"]["bfloat16_autocast"]["ratio_of_medians"],
+            *(
+                (f"forward {arm}", found["forward"][arm]["ratio_of_medians"])
+                for arm in (
+                    "float32",
+                    "bfloat16_autocast",
+                    "float32_compiled",
+                    "bfloat16_autocast_compiled",
+                )
             ),
             (
                 f"training at {found['training']['compared'][-1]['length']} tokens",

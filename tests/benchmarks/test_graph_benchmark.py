@@ -2,8 +2,10 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -12,6 +14,7 @@ pytest.importorskip("sklearn")
 
 from benchmarks.block_bootstrap import Blocks  # noqa: E402
 from benchmarks.graph import SEEDS, Runs, arms_of, changed, compare  # noqa: E402
+from benchmarks.graph_demo import measure_effects  # noqa: E402
 from models.graph.network import NEAR, NetworkSettings  # noqa: E402
 from models.graph.tasks import VariantTask  # noqa: E402
 from models.graph.training import TrainingSettings  # noqa: E402
@@ -116,3 +119,19 @@ def test_figures_are_of_the_mean_and_pairs_of_the_same_seeds():
         (one - two).mean() / 2, rel=1e-3
     )
     assert len(found["boosting"]["by_seed"]) == 3
+
+
+def test_signed_effects_by_hand():
+    n = 6  # one pair a variant; the last two do not judge, the first has no true gene
+    frame = pd.DataFrame({"organism": 0, "contig": "c", "start": np.arange(n) * 10**6})
+    pairs = SimpleNamespace(target=torch.arange(n))
+    effect = torch.tensor([torch.nan, 2.0, -1.0, -1.0, 5.0, 5.0])
+    task = SimpleNamespace(queries=SimpleNamespace(edges={NEAR: pairs}), pair_effect=effect)  # fmt: skip
+    setting = SimpleNamespace(frame=frame, task=task, test=np.arange(n) < 4)
+    said = np.array([9.0, 1.0, -1.0, 1.0, 0.0, 0.0])
+    found = measure_effects(setting, {"graph": [said], "mean_effect": [np.zeros(n)]})
+    assert found["pairs"] == 3
+    # errors 1, 0, 4 against deviations 4, 1, 1 from the mean, which is 0
+    assert found["r2"]["graph"]["value"] == pytest.approx(1 - 5 / 6, abs=1e-4)
+    assert found["r2"]["mean_effect"]["value"] == pytest.approx(0)
+    assert found["sign_right"]["graph"]["value"] == pytest.approx(2 / 3, abs=1e-4)
