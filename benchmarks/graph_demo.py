@@ -382,6 +382,7 @@ def effect_baselines(setting: Setting) -> dict[str, list[Reals]]:
     table, learn = pair_table(setting)
     effect = setting.task.pair_effect.numpy().astype(float)
     learn &= np.isfinite(effect)
+    table = table[:, np.isfinite(table[learn]).any(axis=0)]
     filled = np.nan_to_num(table)
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
     ridge.fit(filled[learn], effect[learn])
