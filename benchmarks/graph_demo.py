@@ -460,7 +460,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             pair_scores.setdefault(arm.name, []).append(pairs)
     effects = runs.keep("effects", lambda: effect_baselines(setting))
     again = replace(runs, folder=arguments.work / "runs_effects")
-    for arm, seed in again.plan(arms[:3]):
+    whole, none, shuffled = arms[:3]
+    near = tuple(key for key in none.without if key != NEAR)
+    alone = replace(whole, name="graph_candidates_only", without=near)
+    for arm, seed in again.plan([whole, alone, shuffled]):
         said = again.predict(arm, graph, [task], {}, rows, seed, ask_effects)
         full = place.copy()
         full[of_test] = said
