@@ -34,7 +34,9 @@ from data_registry.errors import InputError
 from encoders.corpus import WORD_BP, Assembly, Corpus, build_corpus
 from encoders.language import (
     LanguageConfig,
+    LanguageModel,
     LanguageNetwork,
+    load_language_model,
     pretraining_loss,
     save_language_model,
 )
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from data_registry.relatives import Registered
 
 CHECKPOINT_FILE, LOG_FILE = "checkpoint.pt", "log.csv"
+WEIGHTS = Path(__file__).parent / "weights"
+SHAPE = ("objective", "width", "layers", "kmer", "head")
+"""Settings of a model that decide the shape of its weights."""
 _COLUMNS = (
     "step",
     "tokens",
@@ -79,6 +84,9 @@ class Training:
     average
         Decay of the running mean of the weights (Polyak & Juditsky 1992), which is what
         is judged and kept; less in the first steps. 0: the weights themselves.
+    start_from
+        Folder or shipped name of a language model of ours whose weights are the first;
+        the shape is then its own. Empty: weights at random.
     """
 
     batch: int = 8
@@ -99,6 +107,7 @@ class Training:
     noise: float = 0.0
     dropout: float = 0.0
     average: float = 0.0
+    start_from: str = ""
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
@@ -171,6 +180,50 @@ def load_material(
     return material
 
 
+def starting_model(
+    name: str, model: LanguageConfig, material: Material
+) -> LanguageModel:
+    """Return the model that training goes on from.
+
+    Parameters
+    ----------
+    name
+        As ``Training.start_from``.
+    model
+        Its shape is either not set or that of the model to go on from.
+
+    Raises
+    ------
+    InputError
+        There is no such model, ``model`` has another shape, or it learned from sequence
+        that is held out here.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = WEIGHTS / name
+    if not folder.is_dir():
+        shipped = ", ".join(sorted(path.name for path in WEIGHTS.iterdir()))
+        raise InputError(f"start_from: no folder {name}; those that ship are {shipped}")
+    start = load_language_model(folder)
+    shapes = [
+        [getattr(each, part) for part in SHAPE]
+        for each in (model, LanguageConfig(), start.config)
+    ]
+    if shapes[0] not in shapes[1:]:
+        raise InputError(
+            f"[model] has another shape than {name}, from which training is to start: "
+            f"leave {', '.join(SHAPE)} away"
+        )
+    unseen = {*start.config.held_out, *start.config.validation}
+    here = {*material.held_out, *material.validation}
+    if start.config.trained_on == material.assembly and (seen := sorted(here - unseen)):
+        raise InputError(
+            f"{name} learned from {seen[0]} of {material.assembly}, which is held out "
+            f"here; hold out {', '.join(sorted(unseen)) or 'nothing'}"
+        )
+    return start
+
+
 def validation_windows(
     joined: NDArray[np.uint8], training: Training
 ) -> NDArray[np.uint8]:
@@ -220,11 +273,13 @@ class Pretraining:
     ----------
     out
         Folder of the best model, the checkpoint and the log.
+    start
+        Model of the same shape to go on from; None starts at random.
     """
 
     def __init__(
         self, config: LanguageConfig, training: Training, corpus: Corpus,
-        validation: NDArray[np.uint8], out: Path,
+        validation: NDArray[np.uint8], out: Path, start: LanguageModel | None = None,
     ) -> None:  # fmt: skip
         self.training, self.corpus, self.out = training, corpus, out
         self.accelerator = Accelerator(
@@ -233,6 +288,8 @@ class Pretraining:
         )
         rng = torch.Generator().manual_seed(training.seed)
         self.network = LanguageNetwork(config, rng)
+        if start is not None:
+            self.network.load_state_dict(start.network.state_dict())
         self.network.set_dropout(training.dropout)
         if training.bfloat16:
             self.network.stream_dtype = torch.bfloat16
@@ -471,7 +528,7 @@ Nucleotide language model, {config.objective} objective, {n:,} parameters
 {config.reach_bp} bp on each side. Written by `python -m encoders.pretrain`.
 
 * Trained on {kept:,} bp; {self.tokens:,} bases read in {self.step:,} steps,
-  {self.seconds / 60:.0f} minutes, on {_device_name(self.accelerator.device)}.
+  {self.seconds / 60:.0f} minutes, on {_device_name(self.accelerator.device)}; {_started(self.training)}.
 * Held out for testing: {", ".join(config.held_out) or "nothing"}; for early stopping:
   {", ".join(config.validation) or "nothing"}; with everything that aligns to them or
   shares a word of {WORD_BP} bases, from any contig of any assembly.
@@ -485,6 +542,13 @@ Nucleotide language model, {config.objective} objective, {n:,} parameters
 
 def _mean_bits(losses: list[torch.Tensor]) -> float:
     return float(torch.stack(losses).mean().item()) / math.log(2)
+
+
+def _started(training: Training) -> str:
+    name = Path(training.start_from).name
+    return (
+        f"weights started as those of {name}" if name else "weights started at random"
+    )
 
 
 def _device_name(device: torch.device) -> str:
@@ -510,6 +574,12 @@ def pretrain(
         float | None, typer.Option(help="Longest training time.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights and of windows.")] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on from a model: its folder, or the name of a shipped one."
+        ),
+    ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(
@@ -533,11 +603,14 @@ def pretrain(
         python -m encoders.pretrain -w yeast --held-out chrV --corpus-only
 
         python -m encoders.pretrain --corpus corpus.npz --out model    # elsewhere
+
+        python -m encoders.pretrain -w rice --start-from plant_lm --minutes 30
     """
     model, training = read_config(config) if config else (LanguageConfig(), Training())
     training = replace(
         training, minutes=minutes or training.minutes,
         seed=training.seed if seed is None else seed,
+        start_from=start_from or training.start_from,
     )  # fmt: skip
     if corpus is None:
         test = tuple(held_out.split(",")) if held_out else model.held_out
@@ -558,13 +631,17 @@ def pretrain(
     if corpus_only:
         say(f"{Path(workspace) / 'models' / 'corpus' / MATERIAL_FILE}")
         return
+    start = None
+    if training.start_from:
+        start = starting_model(training.start_from, model, material)
+        model = replace(start.config, name=model.name)
     model = replace(
         model, held_out=material.held_out, validation=material.validation,
         trained_on=material.assembly, training=asdict(training),
     )  # fmt: skip
     out = out or Path(workspace) / "models" / "language"
     windows = validation_windows(material.watched, training)
-    run = Pretraining(model, training, material.corpus, windows, out)
+    run = Pretraining(model, training, material.corpus, windows, out, start)
     with count_reporter("pre-training", "s", int(60 * training.minutes)) as report:
         best = run.run(report)
     say(f"best validation loss {best:.4f} bits a base; model in {out}")

@@ -15,6 +15,7 @@ from encoders.pretrain import (
     Training,
     app,
     read_config,
+    starting_model,
     validation_windows,
 )
 
@@ -204,3 +205,36 @@ def test_a_run_that_diverges_says_so_and_keeps_the_best(tmp_path):
     with pytest.raises(InputError, match="diverged before step 30: lower matrix_rate"):
         run._record(float("nan"), 0.0)
     assert (tmp_path / "model.safetensors").read_bytes() == best
+
+
+def material_of(held_out=("c2",), assembly="A"):
+    corpus = periodic_corpus()
+    return Material(assembly, held_out, ("c3",), corpus, corpus.codes[:300])
+
+
+def test_training_goes_on_from_a_model_that_was_made_before(tmp_path):
+    first = pretraining(tmp_path / "first", replace(TRAINING, steps=120))
+    reached = first.run(lambda *_: None)
+    start = starting_model(str(tmp_path / "first"), LanguageConfig(), material_of())
+    windows = first.validation.numpy().astype(np.uint8)
+    again = Pretraining(
+        replace(start.config, name="next"), TRAINING, periodic_corpus(), windows,
+        tmp_path / "next", start,
+    )  # fmt: skip
+    # weights are stored in half precision
+    assert again.validate() == pytest.approx(reached, abs=0.01)
+    assert pretraining(tmp_path / "new").validate() > 1.9
+
+
+def test_a_start_that_saw_what_is_held_out_or_has_another_shape_is_refused(tmp_path):
+    config = replace(CONFIG, trained_on="A", held_out=("c1",), validation=("c3",))
+    pretraining(tmp_path / "first", config=config).run(lambda *_: None)
+    name = str(tmp_path / "first")
+    with pytest.raises(InputError, match="learned from c2 of A"):
+        starting_model(name, LanguageConfig(), material_of(("c1", "c2")))
+    starting_model(name, LanguageConfig(), material_of(("c1",)))
+    starting_model(name, LanguageConfig(), material_of(("c2",), "B"))
+    with pytest.raises(InputError, match="another shape"):
+        starting_model(name, replace(CONFIG, width=64), material_of(("c1",)))
+    with pytest.raises(InputError, match="those that ship are .*yeast_lm"):
+        starting_model("maize_lm", LanguageConfig(), material_of())
