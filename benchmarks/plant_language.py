@@ -1,10 +1,13 @@
 """The plant language model: its corpus, and what it adds over Markov models.
 
     python benchmarks/plant_language.py --data ../shared/data --work /tmp/w/plant --corpus-only
-    python -m encoders.pretrain --corpus /tmp/w/plant/corpus.npz --minutes 40 \
+    python -m encoders.pretrain --corpus /tmp/w/plant/corpus.npz \
         --config encoders/configs/plant_lm.toml --out encoders/weights/plant_lm
+    python -m encoders.pretrain --corpus /tmp/w/plant/corpus.npz \
+        --config encoders/configs/plant_lm_scratch.toml --out /tmp/w/plant/scratch
     python benchmarks/plant_language.py --data ../shared/data --work /tmp/w/plant \
-        --model encoders/weights/plant_lm --out benchmarks/results/plant_language.json
+        --model encoders/weights/plant_lm --scratch /tmp/w/plant/scratch \
+        --out benchmarks/results/plant_language.json
 
 All plant sequence of the data folder that is a genome's: 4.8 Mb of *Arabidopsis thaliana*
 TAIR10, BACs of its chromosome 2, contigs of Ler and *A. lyrata*, and 3 Mb of rice.
@@ -17,8 +20,9 @@ with one site hidden; on ``At5``, which alone has gene models, bits by region cl
 well log-likelihood ratios tell premature stops, lost starts and splice sites from other
 changes. Beside the model: Markov models (``benchmarks.markov_peer``) of the same corpus or of
 its species' part alone, whichever is better on that species' contig for stopping; their
-pool with the model; GC alone; and the yeast model as it ships. ``--seed-model`` may be
-repeated: the same training with other seeds.
+pool with the model; GC alone; the yeast model that the plant model started from, as it
+ships; and a smaller model that started at random. ``--seed-model`` may be repeated: the same
+training with other seeds.
 """
 
 import argparse
@@ -53,7 +57,7 @@ from data_registry.errors import PlatformError
 from data_registry.recipes import read_recipe, register_source
 from data_registry.store import open_store
 from encoders.corpus import Assembly, build_corpus
-from encoders.language import load_language_model
+from encoders.language import LanguageModel, load_language_model
 from encoders.material import MATERIAL_FILE, Material
 from encoders.nucleotides import decode, encode
 from encoders.sequence_model import SequenceModel
@@ -86,7 +90,8 @@ RECIPE = Path(__file__).resolve().parent / "recipes" / "arabidopsis_region.toml"
 YEAST = Path(__file__).resolve().parents[1] / "encoders" / "weights" / "yeast_lm"
 BLOCK_BP, DRAWS, SEED = 20_000, 2_000, 20_261_127
 BESIDE = (
-    ("lm", "markov"), ("lm", "yeast_lm"), ("lm", "gc_only"), ("lm_and_markov", "lm"),
+    ("lm", "markov"), ("lm", "yeast_lm"), ("lm", "lm_from_scratch"), ("lm", "gc_only"),
+    ("lm_and_markov", "lm"),
 )  # fmt: skip
 
 Codes = NDArray[np.uint8]
@@ -254,9 +259,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     model = load_language_model(arguments.model)
     if model.config.held_out != HELD_OUT:
         raise SystemExit(f"{arguments.model} does not hold out {', '.join(HELD_OUT)}")
-    models: dict[str, SequenceModel] = {
+    models: dict[str, LanguageModel] = {
         "lm": model, "yeast_lm": load_language_model(YEAST),
     }  # fmt: skip
+    if arguments.scratch:
+        models["lm_from_scratch"] = load_language_model(arguments.scratch)
     for i, folder in enumerate(arguments.seed_model):
         models[f"lm_seed_{i + 2}"] = load_language_model(folder)
     tell("language models and Markov models")
@@ -271,10 +278,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "what": "the plant language model against Markov models on sequence it never saw",
         "started": started.isoformat(timespec="seconds"),
         "machine": describe_machine(),
-        "model": {
-            "name": model.name, "digest": model.digest,
-            "parameters": sum(p.numel() for p in model.network.parameters()),
-            "reach_bp": model.reach_bp,
+        "models": {
+            name: {
+                "name": each.name, "digest": each.digest,
+                "parameters": sum(p.numel() for p in each.network.parameters()),
+                "reach_bp": each.reach_bp,
+                "minutes": each.config.training.get("minutes"),
+                "start_from": each.config.training.get("start_from", ""),
+            }
+            for name, each in models.items()
         },
         "held_out": {name: list(PIECES[name]) for name in HELD_OUT},
         "kept_bases": {a.assembly: a.kept for a in made.corpus.accounts},
@@ -304,6 +316,7 @@ def main() -> int:
     parser.add_argument(
         "--seed-model", type=Path, action="append", default=[], help="another seed's"
     )
+    parser.add_argument("--scratch", type=Path, help="a model that started at random")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
