@@ -44,7 +44,7 @@ from torch_geometric.data.storage import NodeStorage
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
+from benchmarks.graph import SEEDS, Runs, arms_of, changed, compare, data_digest
 from benchmarks.graph_variants import LABEL_FREE, TEST, VALIDATION, make_graph
 from benchmarks.machine import describe_machine
 from benchmarks.result_file import write_result
@@ -418,7 +418,7 @@ def solve(
     rows = torch.from_numpy(setting.test)
 
     for arm, seed in runs.plan(arms):
-        tested = setting.tested_graph.without(arm.without)
+        tested, _ = changed(arm, setting.tested_graph, [], seed)
 
         def ask(
             task: LinkTask, network: GraphTransformer, states: States, rows: Tensor,
