@@ -236,5 +236,5 @@ def test_a_start_that_saw_what_is_held_out_or_has_another_shape_is_refused(tmp_p
     starting_model(name, LanguageConfig(), material_of(("c2",), "B"))
     with pytest.raises(InputError, match="another shape"):
         starting_model(name, replace(CONFIG, width=64), material_of(("c1",)))
-    with pytest.raises(InputError, match="those that ship are .*yeast_lm"):
+    with pytest.raises(InputError, match=r"those that ship are .*yeast_lm"):
         starting_model("maize_lm", LanguageConfig(), material_of())
