@@ -126,7 +126,7 @@ def windows_of(
         The genome lacks a contig.
     """
     codes = np.full((len(contig), bp), UNKNOWN, np.uint8)
-    for name in np.unique(contig):
+    for name in np.unique(contig).tolist():
         if name not in genome:
             raise UnknownContigError(
                 f"the genome has no contig {name!r}; it has {', '.join(list(genome)[:5])}"
