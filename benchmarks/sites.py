@@ -89,7 +89,7 @@ OPEN = (
 PENALTIES = tuple(10.0**power for power in range(6))
 HYBRID = {
     "width": 48, "stem_width": 48, "stem_bp": 13, "stem_norm": True, "patch_max": True,
-    "n_attention": 1, "n_ssd": 1, "mlp": 2, "ssd_expand": 2, "ssd_state": 16, "ssd_head": 32,
+    "n_attention": 1, "n_ssd": 1, "mlp": 2, "ssd_expand": 2, "ssd_state": 16, "ssd_head": 24,
 }  # fmt: skip
 CNN = {"first": 64}
 """DeepSTARR with a quarter of its first filters, for speed."""
