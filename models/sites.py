@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ import typer
 from numpy.typing import NDArray
 
 from data_registry.console import new_app, run_app, say, show_table
+from data_registry.contigs import ContigNames
 from data_registry.errors import InputError, MalformedFileError, UnknownContigError
 from data_registry.text_files import open_text
 from data_registry.workspace import written_beside
@@ -246,7 +247,7 @@ def make_sites(
     Parameters
     ----------
     peaks
-        By class, as of ``read_peaks``.
+        By class, as of ``read_peaks``; contigs may be named otherwise (``chr1``, ``1``).
     ratio
         Background windows a site.
 
@@ -255,15 +256,14 @@ def make_sites(
     InputError, UnknownContigError
         A part has no site of a class, a contig is missing, regions overlap.
     """
-    unknown = {r.contig for r in (*validation, *test)} - set(genome)
-    if unknown:
-        raise UnknownContigError(
-            f"the genome has no contig {sorted(unknown)[0]!r} to hold out; it has "
-            f"{', '.join(list(genome)[:5])}"
-        )
+    names = ContigNames(tuple(genome))
+    validation, test = (_named(regions, names) for regions in (validation, test))
     own = [frame.assign(label=name) for name, frame in peaks.items()]
     sites = pd.concat(own, ignore_index=True)
+    sites["contig"] = sites["contig"].map(names.resolve(sites["contig"].unique()))
     left_out: Counter[str] = Counter()
+    left_out["on a contig that the genome lacks"] = int(sites["contig"].isna().sum())
+    sites = sites.dropna(subset="contig")
     place = sites.groupby(["contig", "middle"])["label"]
     left_out["in the middle of peaks of two classes"] = int(
         (place.transform("nunique") > 1).sum()
@@ -310,6 +310,26 @@ def make_sites(
     found = found.sort_values(["contig", "start"], kind="stable")
     columns = ["sequence", "label", "contig", "start", "end", "part"]
     return Sites(found[columns], {k: v for k, v in (left_out | relatives).items() if v})
+
+
+def _named(regions: Sequence[Region], names: ContigNames) -> list[Region]:
+    """Return regions with the genome's own names of contigs.
+
+    Raises
+    ------
+    UnknownContigError
+        It has no such contig.
+    """
+    found = []
+    for region in regions:
+        name = names.resolve([region.contig])[region.contig]
+        if name is None:
+            raise UnknownContigError(
+                f"the genome has no contig {region.contig!r} to hold out; it has "
+                f"{', '.join(names.names[:5])}"
+            )
+        found.append(replace(region, contig=name))
+    return found
 
 
 def _candidates(

@@ -109,12 +109,26 @@ def peaks(n: int = 40, shift: int = 0) -> pd.DataFrame:
     return frame.assign(end=frame["start"] + 60, middle=frame["start"] + 30)
 
 
+STRANGE = pd.DataFrame(
+    {"contig": "chr77", "start": [5, 9], "end": [7, 12], "middle": [6, 10]}
+)
+
+
+def test_contigs_may_have_other_names(organism):
+    genome = dict(zip("123", organism.values(), strict=True))
+    other = peaks().assign(contig=peaks()["contig"].map(dict(zip("abc", ["chr1", "Chr2", "3"], strict=True))))  # fmt: skip
+    ask = {"bp": 100, "ratio": 1, "validation": [Region("chr2")], "test": [Region("3")]}
+    found = make_sites(genome, {"x": other}, rng=np.random.default_rng(0), **ask)
+    assert found.table["label"].value_counts()["x"] == 120
+
+
 def test_no_background_touches_a_peak_and_no_part_another(organism):
     found = make_sites(
-        organism, {"x": peaks(), "y": peaks(20, 400)}, bp=100, ratio=1,
+        organism, {"x": pd.concat([peaks(), STRANGE]), "y": peaks(20, 400)}, bp=100, ratio=1,
         validation=[Region("b")], test=[Region("c")], rng=np.random.default_rng(0),
     )  # fmt: skip
     table = found.table
+    assert found.left_out["on a contig that the genome lacks"] == 2
     assert table["label"].value_counts().to_dict()["x"] == 120
     assert dict(zip(table["contig"], table["part"], strict=True)) == {
         "a": "train", "b": "validation", "c": "test"
