@@ -145,7 +145,9 @@ def test_judged_labels_change_no_score_and_no_threshold():
     n = len(split.validation)
     told = [decide(t, [first[:n]], [first[n:]]) for t in (task, other)]
     np.testing.assert_array_equal(*told)
-    networks = [fit_network(t, split, 0, "hybrid", epochs=1) for t in (task, other)]
+    networks = [
+        fit_network(t, split, 0, "hybrid", epochs=1, batch=64) for t in (task, other)
+    ]
     np.testing.assert_array_equal(*networks)
 
 
