@@ -813,7 +813,6 @@ def models_of(task: Task, language: LanguageModel | None, kept: Path) -> dict[st
         found["boosting_context"] = boosting("context")
         found["boosting_5mer+context"] = boosting("5mer+context")
         found["ridge_motifs+context"] = ridge("motifs+context")
-        found["hybrid_context"] = network("hybrid", context=True)
     found["cnn"] = network("deepstarr")
     for share in (0.25, 0.5):
         found[f"5mer@{share}"] = lambda task, split, _, share=share: fit_ridge(
@@ -821,6 +820,8 @@ def models_of(task: Task, language: LanguageModel | None, kept: Path) -> dict[st
         )
         if task.name == "yeast_tss":
             found[f"hybrid@{share}"] = network("hybrid", share=share)
+    if task.context is not None:
+        found["hybrid_context"] = network("hybrid", context=True)
     if language is not None and task.name != "arabidopsis_binding":
         read = remembered(language, task, kept)
         found["language_frozen"] = lambda task, split, _: fit_ridge(read(), task, split)
@@ -1106,25 +1107,21 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     fits = {task.name: models_of(task, language, arguments.work) for task in tasks}
     for task in tasks:
         tell(f"{task.name}: {task.counts}")
-    # Cheap and telling models of all tasks before the dear ones.
-    for names in (None, ("language_frozen", "language_and_5mer")):
-        for task in tasks:
-            for model, fit in fits[task.name].items():
-                if model.startswith("language") is (names is None):
+    for task in tasks:
+        for model, fit in fits[task.name].items():
+            for seed in seeds_of(model):
+                late = time.perf_counter() - begin > 60 * arguments.minutes
+                told = kept_fit(task, model, fit, seed, arguments.work, late=late)
+                if told is None:
+                    result["unfinished"].append(f"{task.name} {model} seed {seed}")
                     continue
-                for seed in seeds_of(model):
-                    late = time.perf_counter() - begin > 60 * arguments.minutes
-                    told = kept_fit(task, model, fit, seed, arguments.work, late=late)
-                    if told is None:
-                        result["unfinished"].append(f"{task.name} {model} seed {seed}")
-                        continue
-                    runs[task.name].setdefault(model, []).append(told)
-                if own := runs[task.name].get(model):
-                    reached = np.mean([
-                        average_precision(task.labels[task.tested], np.concatenate(t.test))
-                        for t in own
-                    ])  # fmt: skip
-                    tell(f"{task.name} {model}: AUPRC {reached:.4f}, {sum(t.seconds for t in own):.0f} s CPU")  # fmt: skip
+                runs[task.name].setdefault(model, []).append(told)
+            if own := runs[task.name].get(model):
+                reached = np.mean([
+                    average_precision(task.labels[task.tested], np.concatenate(t.test))
+                    for t in own
+                ])  # fmt: skip
+                tell(f"{task.name} {model}: AUPRC {reached:.4f}, {sum(t.seconds for t in own):.0f} s CPU")  # fmt: skip
     for task in tasks:
         checks = audit(task, runs[task.name], language)
         tell(f"{task.name}: audit: {[c['source'] for c in checks if not c['holds']] or 'all hold'}")  # fmt: skip
