@@ -78,15 +78,17 @@ class DeepStarr(nn.Module):
 
     Four convolutions (256, 60, 60, 120 filters of 7, 3, 5, 3 bp), each with batch
     normalisation, ReLU and max-pooling by 2; two dense layers of 256 with batch
-    normalisation, ReLU and dropout 0.4.
+    normalisation, ReLU and dropout 0.4. ``first`` is the number of filters of the first.
     """
 
-    def __init__(self, length_bp: int, *, dropout: float = 0.4) -> None:
+    def __init__(
+        self, length_bp: int, *, first: int = 256, dropout: float = 0.4
+    ) -> None:
         super().__init__()
         self.width = 256
         layers: list[nn.Module] = []
         channels = N_BASES
-        for filters, kernel_bp in ((256, 7), (60, 3), (60, 5), (120, 3)):
+        for filters, kernel_bp in ((first, 7), (60, 3), (60, 5), (120, 3)):
             layers += [
                 nn.Conv1d(channels, filters, kernel_bp, padding="same"),
                 nn.BatchNorm1d(filters), nn.ReLU(), nn.MaxPool1d(2),
