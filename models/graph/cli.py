@@ -89,7 +89,9 @@ def train(
     if prepared.columns is not None:
         say(f"{out}: 'cisgraph models add {out} -w {workspace}' scores with it")
     if any(not isinstance(task, VariantTask) for task in prepared.tasks):
-        say(f"{out}: 'python -m models.predict graph --model {out}' asks its other heads")
+        say(
+            f"{out}: 'python -m models.predict graph --model {out}' asks its other heads"
+        )
 
 
 @contextmanager
