@@ -4,6 +4,7 @@
 ``graph_demo.py`` and ``graph_scaling.py`` are the commands.
 """
 
+import argparse
 import hashlib
 import json
 import math
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.block_bootstrap import Estimate
+from benchmarks.result_file import write_result
 from models.graph.baselines import relations
 from models.graph.network import GraphTransformer, NetworkSettings, Queries, States
 from models.graph.structure import EdgeKey, Graph
@@ -253,3 +255,42 @@ def data_digest(*arrays: NDArray[Any]) -> str:
     for each in arrays:
         digest.update(np.ascontiguousarray(each).tobytes())
     return digest.hexdigest()[:16]
+
+
+def run_command(
+    about: str | None,
+    run: Callable[[argparse.Namespace], dict[str, Any]],
+    figures: Callable[[dict[str, Any]], Mapping[str, Mapping[str, Any]]],
+    *,
+    data: bool = True,
+) -> int:
+    """Read the command line, measure, print the figures and write the JSON.
+
+    Parameters
+    ----------
+    about
+        Docstring of the command; its first line is shown.
+    figures
+        From the result to what ``compare`` returned, by a word to print before its rows.
+    data
+        Whether the command reads the data folder.
+    """
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    if data:
+        parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument(
+        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    )
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    result = run(arguments)
+    for word, rows in figures(result).items():
+        for name, row in rows.items():
+            print(
+                f"{word} {name:45} {row['value']} {row.get('graph_minus_this', '')}".lstrip()
+            )
+    if arguments.out:
+        write_result(arguments.out, result)
+    return 0

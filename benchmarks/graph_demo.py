@@ -40,9 +40,15 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
+from benchmarks.graph import (
+    SEEDS,
+    Runs,
+    arms_of,
+    compare,
+    data_digest,
+    run_command,
+)
 from benchmarks.machine import describe_machine
-from benchmarks.result_file import write_result
 from data_registry.demo import build_demo
 from data_registry.store import open_store
 from graph_builder.build import build_graph
@@ -280,20 +286,27 @@ def ask_pairs(
     logits = task.predict(network, states, rows)[:, 0]
     if NEAR not in task.queries.edges:
         return logits
-    said = [
-        network.judge(task.name, states, task.queries.take(some)).pair_logit
-        for some in torch.split(rows, 8_192)
-    ]
-    found: Reals = np.concatenate([logits, torch.cat(said).double().numpy()])
-    return found
+    pairs = _of_pairs("pair_logit", task, network, states, rows)
+    return np.concatenate([logits, pairs])
 
 
 def ask_effects(
     task: VariantTask, network: GraphTransformer, states: States, rows: Tensor
 ) -> Reals:
     """Return the signed effect of all pairs of some variants."""
+    return _of_pairs("pair_effect", task, network, states, rows)
+
+
+def _of_pairs(
+    part: str,
+    task: VariantTask,
+    network: GraphTransformer,
+    states: States,
+    rows: Tensor,
+) -> Reals:
+    """Return a part of the answers on all pairs of some variants."""
     said = [
-        network.judge(task.name, states, task.queries.take(some)).pair_effect
+        getattr(network.judge(task.name, states, task.queries.take(some)), part)
         for some in torch.split(rows, 8_192)
     ]
     found: Reals = torch.cat(said).double().numpy()
@@ -515,6 +528,15 @@ def audit(setting: Setting, work: Path) -> list[dict[str, Any]]:
     return [{"source": s, "proof": p, "holds": bool(h)} for s, p, h in checks]
 
 
+def block_of(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the number of each variant's block of ``BLOCK_BP``, organisms apart."""
+    _, contig = np.unique(
+        frame["organism"].astype(str) + frame["contig"].astype(str), return_inverse=True
+    )
+    found: NDArray[np.int64] = contig * 100_000 + frame["start"].to_numpy() // BLOCK_BP
+    return found
+
+
 def measure(
     setting: Setting, scores: dict[str, list[Reals]], pair_scores: dict[str, list[Reals]],
     test: NDArray[np.int64], causal: NDArray[np.int64],
@@ -522,10 +544,7 @@ def measure(
     """Return AUROC, recall at the top, and accuracy of the target gene."""
     frame = setting.frame
     y = frame["label"].to_numpy() > 0
-    _, contig = np.unique(
-        frame["organism"].astype(str) + frame["contig"].astype(str), return_inverse=True
-    )
-    block = contig * 100_000 + frame["start"].to_numpy() // BLOCK_BP
+    block = block_of(frame)
     blocks = Blocks.of(block[test], DRAWS, np.random.default_rng(SEED))
     index = blocks.index(block[test])
     mean = {
@@ -598,10 +617,7 @@ def measure_effects(
     truth = task.pair_effect.numpy().astype(float)
     pairs = np.flatnonzero(np.isfinite(truth) & setting.test[owner])
     truth = truth[pairs]
-    _, contig = np.unique(
-        frame["organism"].astype(str) + frame["contig"].astype(str), return_inverse=True
-    )
-    block = (contig * 100_000 + frame["start"].to_numpy() // BLOCK_BP)[owner[pairs]]
+    block = block_of(frame)[owner[pairs]]
     blocks = Blocks.of(block, DRAWS, np.random.default_rng(SEED))
     index = blocks.index(block)
     spread = blocks.mean((truth - truth.mean()) ** 2, index)
@@ -623,26 +639,15 @@ def measure_effects(
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    return run_command(
+        __doc__,
+        run,
+        lambda found: {
+            "AUROC": found["auroc"],
+            "R2": found["signed_effect"]["r2"],
+        },
+        data=False,
     )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    result = run(arguments)
-    for figure, rows in (
-        ("AUROC", result["auroc"]),
-        ("R2", result["signed_effect"]["r2"]),
-    ):
-        for name, row in rows.items():
-            print(
-                f"{figure} {name:45} {row['value']} {row.get('graph_minus_this', '')}"
-            )
-    if arguments.out:
-        write_result(arguments.out, result)
-    return 0
 
 
 if __name__ == "__main__":

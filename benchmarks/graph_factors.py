@@ -34,7 +34,14 @@ from sklearn.neural_network import MLPClassifier
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
+from benchmarks.graph import (
+    SEEDS,
+    Runs,
+    arms_of,
+    compare,
+    data_digest,
+    run_command,
+)
 from benchmarks.graph_genes import (
     TEST,
     TRAIN,
@@ -46,15 +53,17 @@ from benchmarks.graph_genes import (
 )
 from benchmarks.graph_targets import (
     ENCODES,
+    MADE_OF_DAP,
     Judge,
     Source,
     TargetTask,
+    binding_edges,
     chance,
+    encoding_edges,
     pair_attributes,
     read_source,
 )
 from benchmarks.machine import describe_machine
-from benchmarks.result_file import write_result
 from data_registry.errors import InputError
 from models.graph.baselines import attributes, degree_features, relations, walk_features
 from models.graph.network import NetworkSettings
@@ -171,23 +180,18 @@ def make_setting(source: Source, family_of: Mapping[str, str]) -> Setting:
     node = {tf: i for i, tf in enumerate(everyone)}
     edges = dict(source.organism.edges)
     shown = np.flatnonzero(part == SHOWN)
-    at, column = np.nonzero(binding.bound[:, shown])
-    edges[BINDS] = shown[column], at
+    names_shown = [factors[j] for j in shown]
+    edges[BINDS] = binding_edges(binding.bound[:, shown], names_shown, node)
     chip = source.binding["CHIPSeq"]
-    at, column = np.nonzero(chip.bound)
-    edges["tf", "chip_binds", "gene"] = (
-        np.array([node[tf] for tf in chip.factors])[column], at,
-    )  # fmt: skip
-    place = {gene: i for i, gene in enumerate(genes["gene_id"])}
-    encoded = np.array([[place[tf], node[tf]] for tf in everyone if tf in place])
-    edges[ENCODES] = encoded[:, 0], encoded[:, 1]
+    edges["tf", "chip_binds", "gene"] = binding_edges(chip.bound, chip.factors, node)
+    edges[ENCODES] = encoding_edges(genes["gene_id"], everyone)
     alike = np.argwhere(family[shown][:, None] == family[None, :])
     alike = alike[shown[alike[:, 0]] != alike[:, 1]]
     edges[FAMILY] = shown[alike[:, 0]], alike[:, 1]
     names = {**source.organism.names, "tf": everyone}
     organism = replace(source.organism, edges=edges, names=names)
     graph = graph_of(organism, np.ones(organism.features.shape[1], bool))
-    graph = with_members(graph, [*(factors[j] for j in shown), *others])
+    graph = with_members(graph, [*names_shown, *others])
     task = TargetTask(
         "new_factor", "gene", torch.from_numpy(target),
         torch.from_numpy(rows[0][::EVERY]), torch.from_numpy(rows[1]),
@@ -270,12 +274,11 @@ def pairs_of(setting: Setting, genes: Numbers, asked: Numbers, structure: Reals)
 def tabular(setting: Setting, tell: Tell) -> dict[str, list[Reals]]:
     """Return what is said of judged pairs without a graph network, by name and seed."""
     found = {name: [each] for name, each in simple_scores(setting).items()}
+    degree = degree_features(setting.graph)["gene"]
     walk = walk_features(setting.graph, np.random.default_rng(SEED))["gene"]
     structures = {
-        "features": np.column_stack([degree_features(setting.graph)["gene"]])[:, :0],
-        "features_degree_walk": np.column_stack(
-            [degree_features(setting.graph)["gene"], walk]
-        ),
+        "features": degree[:, :0],
+        "features_degree_walk": np.column_stack([degree, walk]),
     }
     learn, check, test = setting.genes
     learned, stopped, judged = (setting.of(p) for p in (LEARNED, STOPPED, JUDGED))
@@ -426,8 +429,7 @@ def audit(setting: Setting, source: Source, family_of: Mapping[str, str]) -> lis
     ]  # fmt: skip
     torn = sum(len(set(setting.part[setting.group == g])) > 1 for g in set(setting.group))  # fmt: skip
     own = set(vocabulary_of(setting.graph)["tf"]) & {setting.factors[j] for j in np.flatnonzero(setting.part != SHOWN)}  # fmt: skip
-    words = "dapseq", "ddap", "cisBP", "JASPAR", "Cistrome"
-    opened = [f for f in source.read if any(word in f for word in words)]
+    opened = [f for f in source.read if any(word in f for word in MADE_OF_DAP)]
     target = setting.task.target[setting.genes[2]]
     checks = [
         ("DAP-seq edges of factors learned from, stopped on and judged", f"{hidden} of {len(senders):,} are messages", not hidden),
@@ -482,21 +484,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    return run_command(
+        __doc__,
+        run,
+        lambda found: {"": found["auroc_within_factor"]},
     )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    result = run(arguments)
-    for model, row in result["auroc_within_factor"].items():
-        print(f"{model:45} {row['value']} {row.get('graph_minus_this', '')}")
-    if arguments.out:
-        write_result(arguments.out, result)
-    return 0
 
 
 if __name__ == "__main__":

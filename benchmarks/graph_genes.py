@@ -41,10 +41,16 @@ from sklearn.neural_network import MLPRegressor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
+from benchmarks.graph import (
+    SEEDS,
+    Runs,
+    arms_of,
+    compare,
+    data_digest,
+    run_command,
+)
 from benchmarks.graph_links import scaled
 from benchmarks.machine import describe_machine
-from benchmarks.result_file import write_result
 from encoders.nucleotides import encode
 from models.graph.baselines import (
     attributes,
@@ -845,24 +851,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    return run_command(
+        __doc__,
+        run,
+        lambda found: {
+            target: found[target]["r2"]
+            for target in ("expression", "promoter", "expression_no_chromatin")
+        },
     )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    result = run(arguments)
-    for target in ("expression", "promoter", "expression_no_chromatin"):
-        for name, row in result[target]["r2"].items():
-            print(
-                f"{target} {name:45} {row['value']} {row.get('graph_minus_this', '')}"
-            )
-    if arguments.out:
-        write_result(arguments.out, result)
-    return 0
 
 
 if __name__ == "__main__":

@@ -44,10 +44,17 @@ from torch_geometric.data.storage import NodeStorage
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import SEEDS, Runs, arms_of, changed, compare, data_digest
+from benchmarks.graph import (
+    SEEDS,
+    Runs,
+    arms_of,
+    changed,
+    compare,
+    data_digest,
+    run_command,
+)
 from benchmarks.graph_variants import LABEL_FREE, TEST, VALIDATION, make_graph
 from benchmarks.machine import describe_machine
-from benchmarks.result_file import write_result
 from data_registry.store import open_store
 from encoders.nucleotides import encode
 from graph_builder.build import build_graph
@@ -514,22 +521,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    return run_command(
+        __doc__,
+        run,
+        lambda found: {
+            "contacts": found["contacts"]["error_of_decay_removed"],
+            "gene_go": found["gene_go"]["auroc"],
+        },
     )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    result = run(arguments)
-    for task, figure in (("contacts", "error_of_decay_removed"), ("gene_go", "auroc")):
-        for name, row in result[task][figure].items():
-            print(f"{task} {name:45} {row['value']} {row.get('graph_minus_this', '')}")
-    if arguments.out:
-        write_result(arguments.out, result)
-    return 0
 
 
 if __name__ == "__main__":

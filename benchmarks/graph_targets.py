@@ -27,7 +27,7 @@ import gzip
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,16 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import SEEDS, Arm, Runs, arms_of, changed, compare, data_digest
+from benchmarks.graph import (
+    SEEDS,
+    Arm,
+    Runs,
+    arms_of,
+    changed,
+    compare,
+    data_digest,
+    run_command,
+)
 from benchmarks.graph_genes import (
     TEST,
     TRAIN,
@@ -62,7 +71,6 @@ from benchmarks.graph_genes import (
     standardised,
 )
 from benchmarks.machine import describe_machine
-from benchmarks.result_file import write_result
 from data_registry.errors import InputError
 from encoders.nucleotides import encode
 from models.graph.baselines import (
@@ -419,11 +427,11 @@ def make_setting(name: str, source: Source) -> Setting:
 
     def graph(shown: Flags) -> Graph:
         edges = dict(source.organism.edges)
-        edges[key] = _edges(bound & shown[:, None], factors, node)
-        edges["tf", EVIDENCE[other], "gene"] = _edges(given.bound, given.factors, node)
-        place = {gene: i for i, gene in enumerate(genes["gene_id"])}
-        encoded = np.array([[place[tf], node[tf]] for tf in everyone if tf in place])
-        edges[ENCODES] = encoded[:, 0], encoded[:, 1]
+        edges[key] = binding_edges(bound & shown[:, None], factors, node)
+        edges["tf", EVIDENCE[other], "gene"] = binding_edges(
+            given.bound, given.factors, node
+        )
+        edges[ENCODES] = encoding_edges(genes["gene_id"], everyone)
         names = {**source.organism.names, "tf": everyone}
         organism = replace(source.organism, edges=edges, names=names)
         return graph_of(organism, np.ones(organism.features.shape[1], bool))
@@ -451,10 +459,19 @@ def make_setting(name: str, source: Source) -> Setting:
     )  # fmt: skip
 
 
-def _edges(bound: Flags, factors: Sequence[str], node: Mapping[str, int]) -> tuple[Numbers, Numbers]:  # fmt: skip
+def binding_edges(bound: Flags, factors: Sequence[str], node: Mapping[str, int]) -> tuple[Numbers, Numbers]:  # fmt: skip
+    """Return factor and gene of each edge, from ``bound``, ``(genes, factors)``."""
     gene, column = np.nonzero(bound)
     number = np.array([node[tf] for tf in factors], np.int64)
     return number[column], gene
+
+
+def encoding_edges(genes: Iterable[str], factors: Sequence[str]) -> tuple[Numbers, Numbers]:  # fmt: skip
+    """Return gene and factor of each edge from a gene to the factor that it encodes."""
+    place = {gene: i for i, gene in enumerate(genes)}
+    pairs = [(place[tf], i) for i, tf in enumerate(factors) if tf in place]
+    encoded = np.array(pairs)
+    return encoded[:, 0], encoded[:, 1]
 
 
 def pair_attributes(scores: Reals, taught: Numbers) -> Tensor:
@@ -1015,22 +1032,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    return run_command(
+        __doc__,
+        run,
+        lambda found: {name: found[name]["auroc_within_factor"] for name in ASKED},
     )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    result = run(arguments)
-    for name in ASKED:
-        for model, row in result[name]["auroc_within_factor"].items():
-            print(f"{name} {model:45} {row['value']} {row.get('graph_minus_this', '')}")
-    if arguments.out:
-        write_result(arguments.out, result)
-    return 0
 
 
 if __name__ == "__main__":

@@ -34,10 +34,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.combined import OUTGROUPS, as_table, make_workspace
-from benchmarks.graph import SEEDS, Runs, arms_of, compare, data_digest
+from benchmarks.graph import (
+    SEEDS,
+    Runs,
+    arms_of,
+    compare,
+    data_digest,
+    run_command,
+)
 from benchmarks.machine import describe_machine
 from benchmarks.observed_variants import NUCLEAR, RECIPE, WINDOW_BP, build
-from benchmarks.result_file import write_result
 from data_registry.errors import PlatformError
 from data_registry.recipes import read_recipe, register_source
 from data_registry.store import open_store
@@ -395,21 +401,11 @@ def measure(
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
+    return run_command(
+        __doc__,
+        run,
+        lambda found: {"": found["auroc"]},
     )
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    result = run(arguments)
-    for name, row in result["auroc"].items():
-        print(f"{name:45} {row['value']} {row.get('graph_minus_this', '')}")
-    if arguments.out:
-        write_result(arguments.out, result)
-    return 0
 
 
 if __name__ == "__main__":

@@ -190,7 +190,12 @@ def _meta_lines(path: Path) -> int:
 
 def register_yeast(data: Path, work: Path) -> Prepared:
     """Make a workspace with yeast's genome and annotation under ``work``, or reuse it."""
-    recipe = read_recipe(RECIPE, data)
+    return register_genes(RECIPE, data, work)
+
+
+def register_genes(recipe_file: Path, data: Path, work: Path) -> Prepared:
+    """Make a workspace with a recipe's genome and annotation, or reuse it."""
+    recipe = read_recipe(recipe_file, data)
     with open_store(work / "workspace", write=True) as store:
         for source in recipe.sources:
             if source.kind in ("genome", "annotation"):

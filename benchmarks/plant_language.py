@@ -51,17 +51,14 @@ from benchmarks.markov_peer import (
     fit_powers,
     normalised,
 )
-from benchmarks.observed_variants import all_terms
+from benchmarks.observed_variants import all_terms, register_genes
 from benchmarks.result_file import write_result
-from data_registry.errors import PlatformError
-from data_registry.recipes import read_recipe, register_source
 from data_registry.store import open_store
 from encoders.corpus import Assembly, build_corpus
 from encoders.language import LanguageModel, load_language_model
 from encoders.material import MATERIAL_FILE, Material
 from encoders.nucleotides import decode, encode
 from encoders.sequence_model import SequenceModel
-from variant_effect.preparation import Prepared, prepare
 from variant_effect.region_classes import REGION_CLASSES, region_classes
 
 TAIR10 = "arabidopsis/derived/TAIR10_sparse.fa.gz"
@@ -133,7 +130,7 @@ def material(data: Path, work: Path) -> Material:
 
 @dataclass(frozen=True, slots=True)
 class Species:
-    """A test contig, the contig its baselines are chosen on, and what is told them."""
+    """A test contig, and the contig that its baselines are chosen on."""
 
     test: str
     watched: str
@@ -206,21 +203,9 @@ def fit_peers(
     return answers, told
 
 
-def register(data: Path, work: Path) -> Prepared:
-    """Make a workspace with the genome and the test contig's gene models."""
-    recipe = read_recipe(RECIPE, data)
-    with open_store(work / "workspace", write=True) as store:
-        for source in recipe.sources:
-            if source.kind in ("genome", "annotation"):
-                outcome = register_source(store, recipe, source)
-                if outcome.error:
-                    raise PlatformError(outcome.error)
-        return prepare(store)
-
-
 def make_bench(data: Path, work: Path, contigs: Mapping[str, Codes]) -> Bench:
     """Return what the consequences are measured on: ``At5`` with the terms of its SNVs."""
-    prepared = register(data, work)
+    prepared = register_genes(RECIPE, data, work)
     _, contig, start, end = PIECES["At5"]
     codes = contigs["At5"]
     return Bench(

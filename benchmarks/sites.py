@@ -41,6 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
 from benchmarks.graph import data_digest
+from benchmarks.graph_genes import Tables
 from benchmarks.machine import describe_machine
 from benchmarks.result_file import write_result
 from benchmarks.site_scores import (
@@ -161,17 +162,8 @@ class Task:
         return np.concatenate([split.test for split in self.splits])
 
 
-class Source:
+class Source(Tables):
     """The data folder, and which of its files were read."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.read: list[str] = []
-
-    def path(self, name: str) -> Path:
-        """Return a file's path, and remember it."""
-        self.read.append(name)
-        return self.folder / name
 
     def bed(self, name: str) -> pd.DataFrame:
         """Read contig, start and end; contigs are named ``chr1`` and so on."""
