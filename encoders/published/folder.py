@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -24,11 +24,13 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.utils import logging
 
 from data_registry.console import log
 from data_registry.errors import InputError, MalformedFileError, MissingOptionalError
 from data_registry.workspace import sha256_of, written_beside
+from encoders.published.mamba_stand_in import PACKAGE, mamba_ssm_at_hand
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -227,7 +229,7 @@ def load_network(
     folder.require_code(allowed=allow_remote_code)
     read = _load_own_code if folder.code and allow_remote_code else _load_known
     try:
-        with quiet_transformers():
+        with quiet_transformers(), _mamba_ssm_for(folder, device):
             network, missing, wrong = read(folder, auto_class)
     except ImportError as error:
         raise MissingOptionalError(
@@ -257,6 +259,12 @@ def load_network(
     module: nn.Module = network
     module.train(mode=False).to(device)
     return network
+
+
+def _mamba_ssm_for(folder: ModelFolder, device: str) -> AbstractContextManager[None]:
+    """Have ``mamba_ssm`` or its stand-in at hand where the folder's code imports it."""
+    wanted = any(PACKAGE in file.read_text(encoding="utf-8") for file in folder.code)
+    return mamba_ssm_at_hand(device) if wanted else nullcontext()
 
 
 def _load_known(
@@ -289,6 +297,7 @@ def _load_own_code(
     )
     # The auto class finds the folder's code by this name.
     config._name_or_path = str(folder.path)  # noqa: SLF001
+    _tie_without_arguments(folder, auto_class.__name__)
     network = auto_class.from_config(config, trust_remote_code=True).float()
     given: dict[str, Tensor] = {}
     for file in sorted(folder.path.glob("*.safetensors")):
@@ -305,6 +314,32 @@ def _load_own_code(
     return network, sorted(missing), wrong
 
 
+def _tie_without_arguments(folder: ModelFolder, auto_class: str) -> None:
+    """Let code written for transformers 4 tie its weights under later versions.
+
+    There ``tie_weights`` took no arguments, and shared the embedding with the head
+    unless the configuration said otherwise.
+    """
+    reference = (folder.config.get("auto_map") or {}).get(auto_class)
+    if not reference:
+        return
+    network: Any = get_class_from_dynamic_module(
+        reference, folder.path, local_files_only=True
+    )
+    written = network.tie_weights
+    if len(inspect.signature(written).parameters) > 1:
+        return
+    shared = folder.config.get("tie_word_embeddings", True)
+
+    def tie_weights(self: Any, *_: object, **__: object) -> None:  # noqa: ANN401
+        written(self)
+        head, words = self.get_output_embeddings(), self.get_input_embeddings()
+        if shared and isinstance(head, nn.Linear) and isinstance(words, nn.Embedding):
+            head.weight = words.weight
+
+    network.tie_weights = tie_weights
+
+
 def load_tokenizer(
     folder: ModelFolder, *, allow_remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
@@ -316,7 +351,7 @@ def load_tokenizer(
         There is none that can be read.
     """
     try:
-        with quiet_transformers():
+        with quiet_transformers(), _mamba_ssm_for(folder, "cpu"):
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 folder.path,
                 local_files_only=True,

@@ -14,7 +14,7 @@ model's name ends in ``-one-pass``, so caches and columns do not mix them.
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +35,7 @@ from encoders.published.folder import (
     read_folder,
     run_network,
 )
-from encoders.published.tokens import Neighbours, Tokens, read_tokens
+from encoders.published.tokens import Characters, Neighbours, Tokens, read_tokens
 from encoders.sequence_model import SequenceModel
 
 Codes = NDArray[np.uint8]
@@ -46,7 +46,10 @@ DEFAULT_REACH_BP = 255
 """Windows of 511 bp: what GPN and PlantCaduceus were trained on (512 bp)."""
 BATCH_TOKENS = 16_384
 """Tokens in one pass of the network; changes speed and memory only."""
-ADAPTER = "1"
+BARE_TYPES = ("caduceus",)
+"""Model types read without special tokens, as their authors' own scripts for variants
+do; one behind the sequence would tell the strands apart."""
+ADAPTER = "2"
 """Changes whenever the same weights would give other numbers."""
 
 
@@ -116,6 +119,8 @@ def open_model(
     )
     tokenizer = load_tokenizer(found, allow_remote_code=allow_remote_code)
     tokens = read_tokens(tokenizer, neighbours=neighbours)
+    if isinstance(tokens, Characters) and found.model_type in BARE_TYPES:
+        tokens = replace(tokens, prefix=(), suffix=())
     longest = longest_input(found, tokenizer)
     return Loaded(found, network, tokens, objective, longest, device)
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ pytestmark = [
 ]
 
 NATIVE = ("nucleotide_transformer", "grover", "causal_transformer", "causal_mamba")
-WITH_CODE = ("hyena", "caduceus", "dnabert2")
+WITH_CODE = ("hyena", "caduceus", "plant_caduceus", "dnabert2")
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +251,17 @@ def test_character_ratios_and_embeddings(folders, rng):
         model.log_probabilities_at(codes, np.array([7]))[0], expected, atol=1e-5
     )
     assert model.strand_symmetric
+
+
+def test_caduceus_is_read_without_mamba_ssm(folders):
+    loaded = open_model(folders["plant_caduceus"], allow_remote_code=True)
+    assert "mamba_ssm" not in sys.modules
+    network = loaded.network
+    assert network.head.weight is network.caduceus.word_embeddings.weight
+    assert network.caduceus.back.in_proj.weight is network.caduceus.there.in_proj.weight
+    # [SEP], which the tokenizer puts behind, would tell the strands apart.
+    assert loaded.tokens.suffix == ()
+    assert load(folders, "plant_caduceus").strand_symmetric
 
 
 @torch.inference_mode()

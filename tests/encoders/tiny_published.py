@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
@@ -27,6 +28,7 @@ from transformers import (
 )
 
 from encoders.published.folder import quiet_transformers
+from encoders.published.mamba_stand_in import mamba_ssm_at_hand
 
 
 def _randomised(network: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -233,6 +235,67 @@ class TinyCaduceusForMaskedLM(TinyPre):
 '''
 )
 
+_MAMBA = (
+    _COMMON
+    + '''
+from mamba_ssm.modules.mamba_simple import Mamba
+from mamba_ssm.ops.triton.layer_norm import RMSNorm, rms_norm_fn
+
+class TinyMambaConfig(PretrainedConfig):
+    model_type = "caduceus"
+    def __init__(self, vocab_size=12, d_model=8, rcps=True, **kw):
+        self.vocab_size, self.d_model, self.rcps = vocab_size, d_model, rcps
+        super().__init__(**kw)
+
+COMPLEMENT = [0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11]
+
+class TinyPre(PreTrainedModel):
+    config_class = TinyMambaConfig
+    base_model_prefix = "caduceus"
+
+class TinyMamba(TinyPre):
+    """One Mamba block read both ways along each strand."""
+    def __init__(self, config, **kw):
+        super().__init__(config, **kw)
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.d_model)
+        self.norm = RMSNorm(config.d_model, eps=1e-5)
+        self.there = Mamba(config.d_model, d_state=4, layer_idx=0)
+        self.back = Mamba(config.d_model, d_state=4, layer_idx=0)
+        self.back.in_proj.weight = self.there.in_proj.weight
+        self.register_buffer("complement", torch.tensor(COMPLEMENT), persistent=True)
+        self.post_init()
+    def strand(self, ids):
+        x, residual = rms_norm_fn(
+            self.word_embeddings(ids), self.norm.weight, self.norm.bias, residual=None,
+            prenorm=True, residual_in_fp32=True, eps=self.norm.eps)
+        return residual + self.there(x) + self.back(x.flip(1)).flip(1)
+    def forward(self, input_ids, inputs_embeds=None, output_hidden_states=None,
+                return_dict=None):
+        other = self.strand(self.complement[input_ids].flip(1)).flip([1, 2])
+        return BaseModelOutput(
+            last_hidden_state=torch.cat([self.strand(input_ids), other], -1))
+
+class TinyMambaForMaskedLM(TinyPre):
+    _tied_weights_keys = {"caduceus.back.in_proj.weight": "caduceus.there.in_proj.weight"}
+    def __init__(self, config, **kw):
+        super().__init__(config, **kw)
+        self.caduceus = TinyMamba(config)
+        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.post_init()
+    def get_input_embeddings(self):
+        return self.caduceus.word_embeddings
+    def get_output_embeddings(self):
+        return self.head
+    def tie_weights(self, **later):
+        super().tie_weights(**later)
+    def forward(self, input_ids, inputs_embeds=None, labels=None, loss_weights=None,
+                output_hidden_states=None, return_dict=None):
+        there, back = self.caduceus(input_ids)[0].chunk(2, -1)
+        logits = self.head(there) + self.head(back.flip(-1))[..., COMPLEMENT]
+        return MaskedLMOutput(logits=logits.float())
+'''
+)
+
 _MOSAIC = (
     _COMMON
     + '''
@@ -328,6 +391,30 @@ def caduceus(folder: Path, *, seed: int = 6, lower: bool = False) -> Path:
         folder, _CADUCEUS, "TinyCaduceusConfig", "TinyCaduceusForMaskedLM",
         "AutoModelForMaskedLM", character_tokenizer(lower=lower, suffix=False), seed,
     )  # fmt: skip
+
+
+def plant_caduceus(folder: Path, *, seed: int = 10) -> Path:
+    """As Caduceus' repositories: code for transformers 4 that imports mamba-ssm.
+
+    The head's weights are the embedding's and in the file once, and the tokenizer puts
+    [SEP] behind.
+    """
+    with mamba_ssm_at_hand("cpu"):
+        _with_code(
+            folder, _MAMBA, "TinyMambaConfig", "TinyMambaForMaskedLM",
+            "AutoModelForMaskedLM", character_tokenizer(), seed,
+        )  # fmt: skip
+    code = folder / "modeling_tiny.py"
+    lines = [
+        line.replace("**later", "").replace("self, )", "self)")
+        for line in code.read_text().splitlines()
+        if "_tied_weights_keys" not in line
+    ]
+    code.write_text("\n".join(lines))
+    weights = load_file(folder / "model.safetensors")
+    del weights["head.weight"]
+    save_file(weights, folder / "model.safetensors")
+    return folder
 
 
 def dnabert2(folder: Path, *, seed: int = 8) -> Path:
