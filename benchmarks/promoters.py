@@ -245,11 +245,14 @@ def make_split(name: str, rows: Rows, n_rows: int) -> Split:
 
 
 def run(task: Task) -> dict[str, Any]:
+    """Fit a run of this benchmark."""
+    rows = load_rows(Path(task.data), Path(task.work))
+    return fit(task, rows.trained, make_split(task.split, rows, task.rows))
+
+
+def fit(task: Task, table: Promoters, split: Split) -> dict[str, Any]:
     """Fit, predict the test and validation rows, write ``result.json`` last."""
     torch.set_num_threads(task.threads)
-    rows = load_rows(Path(task.data), Path(task.work))
-    split = make_split(task.split, rows, task.rows)
-    table = rows.trained
     mark = task.folder / "about.json"
     text = json.dumps(task.about, indent=1)
     if task.folder.is_dir() and (not mark.is_file() or mark.read_text("utf-8") != text):
