@@ -78,7 +78,10 @@ def selective_scan(x: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor) -> 
     -------
     ``(batch, channels, length)``.
     """
-    if x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad:
+    learns = torch.is_grad_enabled() and any(
+        each.requires_grad for each in (x, step, a, b, c)
+    )
+    if x.device.type == "cpu" and x.dtype == torch.float32 and not learns:
 
         def one(i: int) -> Tensor:
             decay = torch.exp(step[i].unsqueeze(-1) * a.unsqueeze(1))

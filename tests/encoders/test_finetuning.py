@@ -41,7 +41,7 @@ def folders(tmp_path_factory):
     before = dynamic_modules.HF_MODULES_CACHE
     dynamic_modules.HF_MODULES_CACHE = str(root / "modules")
     names = ("grover", "nucleotide_transformer", "causal_transformer", "hyena",
-             "caduceus", "dnabert2")  # fmt: skip
+             "caduceus", "plant_caduceus", "dnabert2")  # fmt: skip
     found = {name: getattr(tiny_published, name)(root / name) for name in names}
     config = LanguageConfig(
         width=32, layers=("conv:3:1", "ssd", "conv:3:2"), kmer=3, head=16
@@ -87,7 +87,7 @@ WORKING = [
     ("nucleotide_transformer", "prompt"), ("causal_transformer", "lora"),
     ("causal_transformer", "prefix"),
     ("causal_transformer", "prompt"), ("hyena", "lora"), ("caduceus", "full"),
-    ("dnabert2", "lora"), ("ours", "lora"), ("ours", "full"), ("ours", "none"),
+    ("plant_caduceus", "lora"), ("plant_caduceus", "full"), ("dnabert2", "lora"), ("ours", "lora"), ("ours", "full"), ("ours", "none"),
 ]  # fmt: skip
 
 

@@ -50,6 +50,15 @@ def test_compiled_scan_is_the_loop():
     torch.testing.assert_close(loop.detach().double(), exact, rtol=1e-4, atol=1e-5)
 
 
+def test_the_loop_runs_where_any_part_learns():
+    x, step, b = drawn(1, 2, 6), drawn(1, 2, 6, seed=1).abs(), drawn(1, 6, 3, seed=2)
+    a = (-drawn(2, 3, seed=3).exp()).requires_grad_()
+    selective_scan(x, step, a, b, b).sum().backward()
+    assert a.grad.abs().min() > 0
+    with torch.no_grad():
+        assert not selective_scan(x, step, a, b, b).requires_grad
+
+
 def test_mamba_is_that_of_transformers():
     config = MambaConfig(
         hidden_size=16, state_size=6, conv_kernel=3, expand=2, time_step_rank=1,
