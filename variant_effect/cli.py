@@ -57,6 +57,14 @@ def add(
         str, typer.Argument(help="Name of a model that ships, or a folder.")
     ],
     workspace: WorkspaceOption = "workspace",
+    allow_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote-code",
+            help="Run the Python files of a published model (Caduceus, DNABERT-2, "
+            "HyenaDNA), now and when the workspace uses it. Read them first.",
+        ),
+    ] = False,
 ) -> None:
     """Check a model and copy it into the workspace, in place of the one of its kind.
 
@@ -65,9 +73,11 @@ def add(
         cisgraph models add yeast_lm --workspace yeast
 
         cisgraph models add runs/rice_lm --workspace rice
+
+        cisgraph models add PlantCaduceus_l20 -w maize --allow-remote-code
     """
     Workspace(Path(workspace)).require()
-    added, what = add_model(model, Path(workspace))
+    added, what = add_model(model, Path(workspace), allow_remote_code=allow_remote_code)
     say(f"{added.name} ({what}) in {added.folder}")
 
 

@@ -1,12 +1,15 @@
 """How a language model scores random SNVs: what a ratio is compared with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from data_registry.normalisation import Alleles, Bytes, Strings
+from data_registry.workspace import written_beside
 from encoders.likelihood import (
     Codes,
     Floats,
@@ -24,6 +27,8 @@ N_STRETCHES = 128
 """Stretches drawn from the genome, each base of which is changed once."""
 N_SITES = 4_000
 """Bases changed where the model needs a pass for each."""
+KEPT_SITES = 50
+"""Of these, how many are computed between one keeping and the next."""
 
 _LETTERS = np.frombuffer(b"ACGT", np.uint8)
 
@@ -42,6 +47,8 @@ def build_background(
     seed: int,
     n_stretches: int = N_STRETCHES,
     n_sites: int = N_SITES,
+    kept: Path | None = None,
+    on_sites: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Background:
     """Score one random change at each base of randomly drawn stretches.
 
@@ -53,6 +60,11 @@ def build_background(
         ASCII bases by contig.
     classify
         Gives the consequence class of a contig's alleles; called once a contig.
+    kept
+        Folder in which ratios stay that took a pass each, so that a run that was
+        stopped goes on from there. It is of one model, genome and seed.
+    on_sites
+        Told how many of these are done, and of how many.
     """
     rng = np.random.default_rng(seed)
     places = (
@@ -61,17 +73,19 @@ def build_background(
         else _stretches(contigs, n_stretches, rng)
     )
     parts = []
-    for name, drawn in places.items():
+    done, total = 0, sum(map(len, places.values()))
+    for number, (name, drawn) in enumerate(places.items()):
         contig = contigs[name]
         codes = encode(contig)
         start = drawn[codes[drawn] < UNKNOWN]
         old = codes[start]
         new = ((old + rng.integers(1, N_BASES, len(start))) % N_BASES).astype(np.uint8)
-        ratios = (
-            ratios_at(model, codes, start)
-            if is_masked(model)
-            else _dense(model, codes, start)
-        )
+        if is_masked(model):
+            tell = partial(_tell_after, done, total, on_sites)
+            ratios = _by_site(model, codes, start, kept and kept / str(number), tell)
+        else:
+            ratios = _dense(model, codes, start)
+        done += len(drawn)
         ends = np.arange(len(start) + 1, dtype=np.int64)
         alleles = Alleles(
             start, Strings(_LETTERS[old], ends), Strings(_LETTERS[new], ends)
@@ -91,6 +105,32 @@ def build_background(
             "n_stretches": n_stretches, "n_sites": n_sites,
         },
     )  # fmt: skip
+
+
+def _tell_after(
+    before: int, total: int, on_sites: Callable[[int, int], None], done: int
+) -> None:
+    on_sites(before + done, total)
+
+
+def _by_site(
+    model: SequenceModel, codes: Codes, start: NDArray[np.int64], kept: Path | None,
+    on_sites: Callable[[int], None],
+) -> Floats:  # fmt: skip
+    """Ratios at positions, a pass for each; those in ``kept`` are not computed again."""
+    parts = [np.zeros((0, N_BASES), np.float32)]
+    for first in range(0, len(start), KEPT_SITES):
+        mine = start[first : first + KEPT_SITES]
+        file = kept and kept / f"{first}.npy"
+        if file and file.is_file():
+            parts.append(np.load(file))
+        else:
+            parts.append(ratios_at(model, codes, mine))
+            if file:
+                with written_beside(file) as beside, beside.open("wb") as opened:
+                    np.save(opened, parts[-1])
+        on_sites(first + len(mine))
+    return np.concatenate(parts)
 
 
 def _dense(model: SequenceModel, codes: Codes, start: NDArray[np.int64]) -> Floats:
@@ -126,12 +166,17 @@ def _stretches(
 def _sites(
     contigs: Mapping[str, Bytes], n_sites: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Single positions drawn from the whole genome, without repeats, by contig."""
+    """Single positions drawn from the whole genome, without repeats, by contig.
+
+    About ``n_sites`` of them, less repeats, are known bases.
+    """
     names = sorted(contigs)
     firsts: NDArray[np.int64] = np.r_[0, np.cumsum([len(contigs[n]) for n in names])]
     total = int(firsts[-1])
+    known = sum(int((encode(contigs[name]) < UNKNOWN).sum()) for name in names)
+    n_drawn = min(n_sites * total // max(known, 1), total)
     drawn: NDArray[np.int64] = np.unique(
-        rng.integers(0, total, min(n_sites, total), dtype=np.int64)
+        rng.integers(0, total, n_drawn, dtype=np.int64)
     )
     cuts = np.searchsorted(drawn, firsts)
     found = {

@@ -9,6 +9,7 @@ and the code's version, so a changed source is never answered with an old model.
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -146,7 +147,7 @@ def prepare(
             caller = make_caller(
                 store.connection, genome, consequence / GFF_FILE, codon_tables
             )
-            _score_random_changes(language, genome, caller, background)
+            _score_random_changes(language, genome, caller, background, on_step)
     genome_sha256 = next(s.sha256 for s in sources if s.kind == "genome")
     graph = current_graph(workspace.graph)
     relatives = Registered.of(store)
@@ -280,15 +281,22 @@ def _fit(genome: Genome, caller: ConsequenceCaller, folder: Path) -> None:
 
 
 def _score_random_changes(
-    language: TrainedModel, genome: Genome, caller: ConsequenceCaller, target: Path
-) -> None:
+    language: TrainedModel, genome: Genome, caller: ConsequenceCaller, target: Path,
+    on_step: Callable[[str], None],
+) -> None:  # fmt: skip
+    kept = target.with_name(f"{target.name}-sites")
     background = build_background(
         open_language(language),
         {name: genome.contig(name) for name in genome},
         classifier(genome, caller),
         seed=BACKGROUND_SEED,
+        kept=kept,
+        on_sites=lambda done, of: on_step(
+            f"scoring random changes with the language model, {done:,} of {of:,}"
+        ),
     )
     write_folder(target, lambda folder: background.save(folder / BACKGROUND_FILE))
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _state_of_models(workspace: Path, genome_sha256: str) -> list[str]:

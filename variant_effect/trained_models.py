@@ -39,6 +39,8 @@ NO_GRAPH_MODEL = (
     "'cisgraph models add FOLDER' adds it"
 )
 REMEDY = "pip install 'cisgraph[models]'"
+ALLOWED_FILE = ".allowed_code.json"
+"""Checksums of the code of a published model that may run, beside it in a workspace."""
 
 _SHIPPED = tuple(
     Path(package.__path__[0]) / "weights" for package in (encoders, models)
@@ -119,7 +121,11 @@ def missing_library() -> str:
 
 
 def open_language(
-    model: TrainedModel, *, n_threads: int | None = None, device: str = "cpu"
+    model: TrainedModel,
+    *,
+    n_threads: int | None = None,
+    device: str = "cpu",
+    allow_remote_code: bool | None = None,
 ) -> SequenceModel:
     """Open a language model, ours or a published one, answering alike on both strands.
 
@@ -129,9 +135,14 @@ def open_language(
         Threads it may use in this process; None leaves them.
     device
         Where it computes, as torch names it; ``auto`` is a GPU where there is one.
+    allow_remote_code
+        Whether code that lies in the folder of a published model may run. None: as it
+        was said when the model was added to its workspace.
 
     Raises
     ------
+    InputError
+        It brings code that is not allowed, or that has changed since.
     MissingOptionalError
         torch is not installed.
     MalformedFileError
@@ -145,9 +156,28 @@ def open_language(
     # transformers writes this into every configuration; ours has none.
     if "model_type" in config or "architectures" in config:
         module = _import("encoders.published.models", n_threads)
-        return both_strands(module.load_published(model.folder, device=device))
+        if allow_remote_code is None:
+            allow_remote_code = _is_allowed(model.folder)
+        return both_strands(
+            module.load_published(
+                model.folder, allow_remote_code=allow_remote_code, device=device
+            )
+        )
     module = _import("encoders.language", n_threads)
     return both_strands(module.load_language_model(model.folder, device))
+
+
+def _code_of(folder: Path) -> dict[str, str]:
+    """Return the checksum of each Python file of a model."""
+    return {path.name: sha256_of(path) for path in sorted(folder.glob("*.py"))}
+
+
+def _is_allowed(folder: Path) -> bool:
+    try:
+        allowed = json.loads((folder / ALLOWED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(allowed == _code_of(folder))
 
 
 def open_promoter(model: TrainedModel, *, n_threads: int | None = None) -> "Ensemble":
@@ -176,7 +206,7 @@ def _import(name: str, n_threads: int | None) -> ModuleType:
     return import_module(name)
 
 
-def check_model(model: TrainedModel) -> str:
+def check_model(model: TrainedModel, *, allow_remote_code: bool = False) -> str:
     """Open a model and ask it something; return what it is, in one line.
 
     Raises
@@ -205,7 +235,7 @@ def check_model(model: TrainedModel) -> str:
             f"graph model, {len(held.networks)} networks, reads {held.columns.width} "
             f"attributes of a variant and {len(held.layout.edges)} edge types"
         )
-    language = open_language(model)
+    language = open_language(model, allow_remote_code=allow_remote_code)
     few = np.arange(0, _PROBE_BP, 50)
     total = np.exp(log_probabilities_at(language, codes, few)).sum(axis=1)
     if total.shape != few.shape or not np.allclose(total, 1, atol=1e-3):
@@ -215,13 +245,18 @@ def check_model(model: TrainedModel) -> str:
     return f"language model {language.name}, reads {language.reach_bp} bp on each side"
 
 
-def add_model(name_or_folder: str, workspace: Path) -> tuple[TrainedModel, str]:
+def add_model(
+    name_or_folder: str, workspace: Path, *, allow_remote_code: bool = False
+) -> tuple[TrainedModel, str]:
     """Check a model and copy it into a workspace, in place of the one of its kind.
 
     Parameters
     ----------
     name_or_folder
         Name of a shipped model, or a folder.
+    allow_remote_code
+        Run the code that a published model brings, now and whenever the workspace uses
+        it; the checksums of the files are kept, and changed code is refused.
 
     Returns
     -------
@@ -245,17 +280,22 @@ def add_model(name_or_folder: str, workspace: Path) -> tuple[TrainedModel, str]:
             f"({', '.join(shipped) or 'none'})"
         )
     try:
-        what = check_model(source)
+        what = check_model(source, allow_remote_code=allow_remote_code)
     except PlatformError:
         raise
     except Exception as error:
         raise InputError(f"{source.folder} cannot be opened: {error}") from error
     target = workspace / "models" / source.kind
+
+    def copy(folder: Path) -> None:
+        # A permission that came with the model is none.
+        ignored = shutil.ignore_patterns(ALLOWED_FILE)
+        shutil.copytree(source.folder, folder, dirs_exist_ok=True, ignore=ignored)
+        if allow_remote_code and (code := _code_of(folder)):
+            (folder / ALLOWED_FILE).write_text(json.dumps(code), encoding="utf-8")
+
     try:
-        write_folder(
-            target,
-            lambda folder: shutil.copytree(source.folder, folder, dirs_exist_ok=True),
-        )
+        write_folder(target, copy)
     except OSError as error:
         raise disk_error(error, target) from error
     return read_model(target), what

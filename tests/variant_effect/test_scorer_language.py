@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from dashboards.cli import app
 from data_registry.errors import InputError, MissingOptionalError
 from data_registry.store import open_store
+from data_registry.workspace import sha256_of
 from encoders.likelihood import (
     Haplotypes,
     allele_distance,
@@ -21,12 +23,14 @@ from encoders.likelihood import (
 )
 from encoders.nucleotides import encode
 from tests.contracts import check_scorer, score_alone
-from tests.neighbour_model import NeighbourModel
+from tests.neighbour_model import MaskedNeighbourModel, NeighbourModel
 from tests.organisms import SEQUENCES, base, make_workspace, other, snv, vcf_text
 from tests.variant_effect.conftest import records_of, score_lines
 from tests.variant_effect.test_scorers import LINES
 from variant_effect import preparation, trained_models
 from variant_effect.dense_track import STEP
+from variant_effect.language_background import build_background
+from variant_effect.markov import Background
 from variant_effect.precompute import precompute
 from variant_effect.preparation import prepare
 from variant_effect.run import Choices, Engine
@@ -307,3 +311,69 @@ def test_the_digest_covers_weights_and_not_the_card(tmp_path: Path) -> None:
     assert read_model(tmp_path).digest == before
     (tmp_path / "model.safetensors").write_bytes(b"2")
     assert read_model(tmp_path).digest != before
+
+
+def test_own_code_of_a_published_model_runs_where_it_was_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = pytest.importorskip("tests.encoders.tiny_published")
+    modules = "transformers.dynamic_module_utils.HF_MODULES_CACHE"
+    monkeypatch.setattr(modules, str(tmp_path / "modules"))
+    given = tiny.caduceus(tmp_path / "caduceus")
+    # A permission that comes with the model is none.
+    code = {"modeling_tiny.py": sha256_of(given / "modeling_tiny.py")}
+    (given / trained_models.ALLOWED_FILE).write_text(json.dumps(code))
+    workspace = make_workspace(tmp_path, layers=False)
+    with pytest.raises(InputError, match=r"brings its own code: modeling_tiny.py"):
+        run("models", "add", str(given), "-w", str(workspace))
+    assert find_model(workspace, "language") is None
+    run("models", "add", str(given), "-w", str(workspace), "--allow-remote-code")
+    held = find_model(workspace, "language")
+    assert held is not None
+    assert held.digest == read_model(given).digest
+    assert trained_models.open_language(held).reach_bp == 255
+    file = held.folder / "modeling_tiny.py"
+    file.write_text(file.read_text() + "\n# changed\n")
+    with pytest.raises(InputError, match="--allow-remote-code"):
+        trained_models.open_language(held)
+
+
+def test_random_changes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
+    contigs = {
+        name: np.frombuffer(SEQUENCES[name].encode(), np.uint8) for name in SEQUENCES
+    }
+
+    def build(model: MaskedNeighbourModel, **settings: Any) -> Background:
+        return build_background(
+            model, contigs, lambda _name, alleles: np.full(len(alleles), "any", object),
+            seed=1, n_sites=400, **settings,
+        )  # fmt: skip
+
+    whole = build(MaskedNeighbourModel())
+    assert 300 < len(whole) <= 400
+    told: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        if done >= 150:
+            raise KeyboardInterrupt
+
+    first, second = MaskedNeighbourModel(), MaskedNeighbourModel()
+    with pytest.raises(KeyboardInterrupt):
+        build(first, kept=tmp_path, on_sites=stop)
+    assert told[0][0] < told[-1][0] <= told[0][1]
+    resumed = build(second, kept=tmp_path)
+    assert first.n_sites > 0
+    assert second.n_sites == len(whole) - first.n_sites
+    for name in ("one", "two"):
+        (whole if name == "one" else resumed).save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_unknown_bases_do_not_thin_the_random_changes() -> None:
+    contig = np.frombuffer(b"N" * 90_000 + b"ACGT" * 2_500, np.uint8)
+    background = build_background(
+        MaskedNeighbourModel(), {"chr1": contig},
+        lambda _name, alleles: np.full(len(alleles), "any", object), seed=1, n_sites=200,
+    )  # fmt: skip
+    assert 150 < len(background) < 250
