@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,8 +39,9 @@ NO_GRAPH_MODEL = (
     "'cisgraph models add FOLDER' adds it"
 )
 REMEDY = "pip install 'cisgraph[models]'"
-ALLOWED_FILE = ".allowed_code.json"
-"""Checksums of the code of a published model that may run, beside it in a workspace."""
+ORIGIN_FILE = ".origin.json"
+"""Written beside a model's copy in a workspace: its name, and the checksums of its own
+code that may run."""
 
 _SHIPPED = tuple(
     Path(package.__path__[0]) / "weights" for package in (encoders, models)
@@ -95,7 +96,8 @@ def read_model(folder: Path) -> TrainedModel:
         raise InputError(f"{path} holds no settings; is this a trained model?")
     form = str(config.get("form", ""))
     kind = next((k for k in ("promoter", "graph") if f" {k} " in form), "language")
-    return TrainedModel(kind, str(config.get("name") or folder.name), folder)
+    name = config.get("name") or _origin(folder).get("name") or folder.name
+    return TrainedModel(kind, str(name), folder)
 
 
 def shipped_models() -> dict[str, TrainedModel]:
@@ -157,7 +159,8 @@ def open_language(
     if "model_type" in config or "architectures" in config:
         module = _import("encoders.published.models", n_threads)
         if allow_remote_code is None:
-            allow_remote_code = _is_allowed(model.folder)
+            allowed = _origin(model.folder).get("allowed_code")
+            allow_remote_code = bool(allowed) and allowed == _code_of(model.folder)
         return both_strands(
             module.load_published(
                 model.folder, allow_remote_code=allow_remote_code, device=device
@@ -172,12 +175,12 @@ def _code_of(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in sorted(folder.glob("*.py"))}
 
 
-def _is_allowed(folder: Path) -> bool:
+def _origin(folder: Path) -> dict[str, Any]:
     try:
-        allowed = json.loads((folder / ALLOWED_FILE).read_text(encoding="utf-8"))
+        content = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return bool(allowed == _code_of(folder))
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def open_promoter(model: TrainedModel, *, n_threads: int | None = None) -> "Ensemble":
@@ -288,11 +291,11 @@ def add_model(
     target = workspace / "models" / source.kind
 
     def copy(folder: Path) -> None:
-        # A permission that came with the model is none.
-        ignored = shutil.ignore_patterns(ALLOWED_FILE)
-        shutil.copytree(source.folder, folder, dirs_exist_ok=True, ignore=ignored)
-        if allow_remote_code and (code := _code_of(folder)):
-            (folder / ALLOWED_FILE).write_text(json.dumps(code), encoding="utf-8")
+        shutil.copytree(source.folder, folder, dirs_exist_ok=True)
+        # In place of one that came with the model: its permissions are none.
+        allowed = _code_of(folder) if allow_remote_code else {}
+        origin = {"name": source.name, "allowed_code": allowed}
+        (folder / ORIGIN_FILE).write_text(json.dumps(origin), encoding="utf-8")
 
     try:
         write_folder(target, copy)

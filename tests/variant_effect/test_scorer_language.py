@@ -322,7 +322,8 @@ def test_own_code_of_a_published_model_runs_where_it_was_allowed(
     given = tiny.caduceus(tmp_path / "caduceus")
     # A permission that comes with the model is none.
     code = {"modeling_tiny.py": sha256_of(given / "modeling_tiny.py")}
-    (given / trained_models.ALLOWED_FILE).write_text(json.dumps(code))
+    origin = given / trained_models.ORIGIN_FILE
+    origin.write_text(json.dumps({"allowed_code": code}))
     workspace = make_workspace(tmp_path, layers=False)
     with pytest.raises(InputError, match=r"brings its own code: modeling_tiny.py"):
         run("models", "add", str(given), "-w", str(workspace))
@@ -330,7 +331,7 @@ def test_own_code_of_a_published_model_runs_where_it_was_allowed(
     run("models", "add", str(given), "-w", str(workspace), "--allow-remote-code")
     held = find_model(workspace, "language")
     assert held is not None
-    assert held.digest == read_model(given).digest
+    assert (held.name, held.digest) == ("caduceus", read_model(given).digest)
     assert trained_models.open_language(held).reach_bp == 255
     file = held.folder / "modeling_tiny.py"
     file.write_text(file.read_text() + "\n# changed\n")
