@@ -325,7 +325,7 @@ class Layers:
     Parameters
     ----------
     tss
-        ``contig, at, strand, gene_biotype``.
+        ``contig, at, strand, biotype, gene``.
     open
         Peaks by file.
     """
@@ -348,6 +348,7 @@ def read_layers(data: Path) -> Layers:
     tss = pd.DataFrame({
         "contig": "chr" + genes["chr"], "at": genes["tss"] - 1,
         "strand": genes["strand"], "biotype": genes["gene_biotype"],
+        "gene": genes["gene_id"],
     })  # fmt: skip
     exons = source.bed("annotation/exons.bed.gz")
     transposons = source.bed("annotation/TAIR9_TE.bed.gz")

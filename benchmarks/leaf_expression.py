@@ -1,0 +1,170 @@
+"""Expression in leaves from 3,001 bp around the start: floors, a network of a paper, ours.
+
+    python benchmarks/leaf_expression.py --data ../shared/data --work /tmp/w/leaf \
+        --out benchmarks/results/leaf_expression.json
+
+All protein-coding genes of *Arabidopsis* whose window is sequence we have (4.8 Mb of
+TAIR10), with the mean of log2(1 + TPM) over 14 samples of leaves. Segments of 200 kb, and
+genes whose windows share 15 % of their 12-mers, stay on one side; windows across a border
+of segments are left out and counted. Networks are those of ``benchmarks/promoters.py``
+with the settings chosen there, in as many steps as there: more epochs of fewer rows.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import describe_machine
+from benchmarks.promoters import OURS, RIDGES, TUNING, Task, compare, fit
+from benchmarks.result_file import write_result
+from benchmarks.sites import KNOWN, SEGMENT_BP, read_layers
+from data_registry.errors import InputError
+from encoders.nucleotides import UNKNOWN, reverse_complement
+from models.promoter.data import Promoters
+from models.promoter.splits import (
+    Split,
+    grouped_split,
+    merge_groups,
+    similarity_clusters,
+)
+from models.promoter.training import TrainingSettings
+
+EXPRESSION = "arabidopsis/expression/arabidopsis_leaf_counts.csv.gz"
+LENGTH_BP = 3_001
+CONDITION = "leaf"
+NETWORKS = ("DeepSTARR", OURS)
+EPOCHS, BATCH = 24, 32
+SPLIT, SPLIT_SEED, N_FOLDS = "leaf segments", 3, 8
+
+
+class LeafTask(Task):
+    """A run whose training is as long as that of thousands of short promoters."""
+
+    @property
+    def fitting(self) -> TrainingSettings:
+        """Settings of its own."""
+        return replace(
+            super().fitting, epochs=EPOCHS, patience=EPOCHS, batch_size=BATCH
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Genes:
+    """Windows around starts with their expression; ``left_out`` counts by reason."""
+
+    promoters: Promoters
+    groups: Any
+    split: Split
+    left_out: dict[str, int]
+
+
+@cache
+def read_genes(data: Path) -> Genes:
+    """Cut the windows, on the strand of the gene, its first base in the middle."""
+    layers = read_layers(data)
+    table = pd.read_csv(data / EXPRESSION, index_col=0).drop(columns="logMaxTPM")
+    level = np.log2(1 + table).mean(axis=1)
+    half = LENGTH_BP // 2
+    left_out: dict[str, int] = defaultdict(int)
+    names, codes, values, segments = [], [], [], []
+    coding = layers.tss[layers.tss["biotype"] == "protein_coding"]
+    for contig, at, strand, gene in coding[
+        ["contig", "at", "strand", "gene"]
+    ].itertuples(index=False):
+        start, end = at - half, at - half + LENGTH_BP
+        low, high = KNOWN.get(contig, (end, end))
+        window = layers.genome[contig][start:end] if low <= start else None
+        if window is None or end > high or (window == UNKNOWN).any():
+            left_out["no sequence"] += 1
+        elif gene not in level.index:
+            left_out["no expression"] += 1
+        elif (start - low) // SEGMENT_BP != (end - 1 - low) // SEGMENT_BP:
+            left_out["across a border of segments"] += 1
+        else:
+            names.append(gene)
+            codes.append(window if strand > 0 else reverse_complement(window))
+            values.append(level[gene])
+            segments.append(f"{contig}:{(start - low) // SEGMENT_BP}")
+    if not names:
+        raise InputError(f"{data}: no gene has both sequence and expression")
+    stacked = np.stack(codes)
+    promoters = Promoters(
+        np.array(names), np.full(len(names), "At"), stacked,
+        np.array(values, np.float32)[:, None], (CONDITION,),
+    )  # fmt: skip
+    groups = merge_groups(np.array(segments), similarity_clusters(stacked))
+    rng = np.random.default_rng(SPLIT_SEED)
+    split = grouped_split(SPLIT, groups, rng, n_folds=N_FOLDS)
+    return Genes(promoters, groups, split, dict(left_out))
+
+
+def main() -> None:
+    """Run what is missing, then write the figures of all there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bootstrap", type=int, default=1_000)
+    arguments = parser.parse_args()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    genes = read_genes(arguments.data)
+    promoters, split = genes.promoters, genes.split
+    tasks = [
+        LeafTask(
+            SPLIT, model, seed, str(arguments.data), str(arguments.work),
+            len(split.train), arguments.threads, str(TUNING),
+        )
+        for seed in arguments.seeds
+        for model in (*RIDGES, *NETWORKS)
+        if seed == arguments.seeds[0] or model in NETWORKS
+    ]  # fmt: skip
+    began, predicted, runs = time.perf_counter(), defaultdict(list), defaultdict(list)
+    for i, task in enumerate(tasks, 1):
+        if not task.done:
+            fit(task, promoters, split)
+        result = json.loads((task.folder / "result.json").read_text("utf-8"))
+        runs[task.model].append(result)
+        predicted[task.model].append(np.load(task.folder / "test.npy")[:, 0])
+        print(
+            f"[{i}/{len(tasks)}, {time.perf_counter() - began:.0f} s] {task.model} "
+            f"seed {task.seed}: {result['seconds']} s",
+            flush=True,
+        )
+    test = promoters.take(split.test)
+    figures = {
+        "what": "Pearson's r2 of leaf expression from 3,001 bp, segments held out",
+        "started": started, "machine": describe_machine(),
+        "genes": len(promoters), "left_out": genes.left_out,
+        "n_train": len(split.train), "n_validation": len(split.validation),
+        "n_test": len(split.test),
+        CONDITION: compare(
+            predicted, test.of(CONDITION), test.species, genes.groups[split.test],
+            arguments.bootstrap,
+        ),
+        "runs": runs,
+    }  # fmt: skip
+    write_result(arguments.out, figures)
+    for model, values in figures[CONDITION]["all"].items():
+        if isinstance(values, dict):
+            print(f"{model}: r2 {values['ensemble']['pearson_r2']:.3f} "
+                  f"{values['pearson_r2_interval']}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
