@@ -74,6 +74,12 @@ PEER_ROWS = {
 }
 """Names of the same tasks in Nat Commun 2025, s41467-025-65823-8, tables 1-3."""
 
+PAIRS = (
+    ("language_finetuned", "cnn"), ("language_finetuned", "language_random"),
+    ("language_random", "cnn"), ("cnn", "ridge_5mer"),
+    ("language_frozen_and_5mer", "ridge_5mer"),
+)  # fmt: skip
+"""Models whose difference in MCC is given, paired by test row."""
 STATED_FLOORS = {
     "prom/prom_core_all": 0.560, "prom/prom_core_tata": 0.458, "tf/0": 0.624,
     "tf/4": 0.720,
@@ -199,6 +205,29 @@ def measure(
     return found
 
 
+def differences(
+    task: Task, runs: dict[str, list[NDArray[np.float64]]], draws: int
+) -> dict[str, Any]:
+    """Return the difference in MCC of each of ``PAIRS`` that was run."""
+    found = {}
+    for one, other in PAIRS:
+        if one in runs and other in runs:
+            labels = task.test.labels
+            means = [
+                np.mean([matthews(labels, run) for run in runs[m]])
+                for m in (one, other)
+            ]
+            low, high = bootstrap(
+                matthews, labels, runs[one], np.random.default_rng(1),
+                n_draws=draws, against=runs[other],
+            )  # fmt: skip
+            found[f"{one} - {other}"] = {
+                "mcc": round(float(means[0] - means[1]), 4),
+                "interval": [round(low, 4), round(high, 4)],
+            }
+    return found
+
+
 def read_peers(path: Path) -> dict[str, dict[str, float]]:
     """Return the published zero-shot AUC of each task and model."""
     table = read_table(path)
@@ -281,6 +310,7 @@ def main() -> None:
         }  # fmt: skip
         print(f"{name}: {len(task.train):,} train, {len(task.test):,} test, "
               f"{is_copy.sum()} near copies", flush=True)  # fmt: skip
+        by_model: dict[str, list[NDArray[np.float64]]] = {}
         for model, fit in fits.items():
             if (
                 model in ("language_finetuned", "language_random")
@@ -310,6 +340,7 @@ def main() -> None:
                 seconds += spent
             if not runs:
                 continue
+            by_model[model] = runs
             found = measure(task, runs, is_copy, arguments.draws)
             of_task["models"][model] = {
                 "train": len(own.train), "seeds": len(runs),
@@ -318,6 +349,7 @@ def main() -> None:
             print(f"  {model:<26} MCC {found['mcc']:.3f} {found['mcc_interval']} "
                   f"AUROC {found['auroc']:.3f}, without copies "
                   f"{found['mcc_without_copies']:.3f}; {seconds:.0f} s", flush=True)  # fmt: skip
+        of_task["differences"] = differences(task, by_model, arguments.draws)
         result["tasks"][name] = of_task
     result["seconds"] = round(time.perf_counter() - begin)
     if arguments.out:

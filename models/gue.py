@@ -203,12 +203,22 @@ def bootstrap(
     rng: np.random.Generator,
     *,
     n_draws: int = 1000,
+    against: list[Scores] | None = None,
 ) -> tuple[float, float]:
-    """Return the 95 % interval, over test rows, of the mean of a measure over seeds."""
+    """Return the 95 % interval, over test rows, of the mean of a measure over seeds.
+
+    Parameters
+    ----------
+    against
+        Runs of another model: the interval is that of the difference, paired by row.
+    """
     means = []
     for _ in range(n_draws):
         rows = rng.integers(0, len(labels), len(labels))
-        means.append(np.mean([measure(labels[rows], run[rows]) for run in runs]))
+        mean = np.mean([measure(labels[rows], run[rows]) for run in runs])
+        if against is not None:
+            mean -= np.mean([measure(labels[rows], run[rows]) for run in against])
+        means.append(mean)
     low, high = np.nanquantile(means, [0.025, 0.975])
     return float(low), float(high)
 

@@ -61,6 +61,24 @@ def test_an_interval_holds_the_value_and_shrinks_with_rows():
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.3)
 
 
+def test_differences_are_paired_by_row():
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, 300)
+    scores = labels - 0.5 + rng.normal(size=300)
+    worse = scores + 0.2 * rng.normal(size=300)
+
+    def between(one, other):
+        return bootstrap(
+            matthews, labels, [one], np.random.default_rng(1), against=[other]
+        )
+
+    assert between(scores, scores) == (0.0, 0.0)
+    low, high = between(scores, worse)
+    assert between(worse, scores) == pytest.approx((-high, -low))
+    alone = bootstrap(matthews, labels, [scores], np.random.default_rng(1))
+    assert high - low < 0.7 * (alone[1] - alone[0])
+
+
 def test_features_by_hand():
     assert gc_content(codes("GGCA", "NNAC", "NNNN")).ravel().tolist() == [
         0.75,
