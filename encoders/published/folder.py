@@ -425,7 +425,8 @@ def run_network(module: nn.Module, ids: Tensor) -> Tensor:
     given = {"input_ids": ids}
     if takes(module, "attention_mask"):
         given["attention_mask"] = torch.ones_like(ids)
-    out = module(**given)
+    with quiet_transformers():  # code of a folder may use what is deprecated by now
+        out = module(**given)
     if isinstance(out, Tensor):
         return out
     first: Tensor = out.logits if hasattr(out, "logits") else out[0]
