@@ -257,21 +257,13 @@ def data_digest(*arrays: NDArray[Any]) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_command(
-    about: str | None,
-    run: Callable[[argparse.Namespace], dict[str, Any]],
-    figures: Callable[[dict[str, Any]], Mapping[str, Mapping[str, Any]]],
-    *,
-    data: bool = True,
-) -> int:
-    """Read the command line, measure, print the figures and write the JSON.
+def command_line(about: str | None, *, data: bool = True) -> argparse.ArgumentParser:
+    """Return the options that benchmarks with kept fits share.
 
     Parameters
     ----------
     about
         Docstring of the command; its first line is shown.
-    figures
-        From the result to what ``compare`` returned, by a word to print before its rows.
     data
         Whether the command reads the data folder.
     """
@@ -283,7 +275,26 @@ def run_command(
     parser.add_argument(
         "--minutes", type=float, default=1e9, help="after which no fit is started"
     )
-    arguments = parser.parse_args()
+    return parser
+
+
+def run_command(
+    about: str | None,
+    run: Callable[[argparse.Namespace], dict[str, Any]],
+    figures: Callable[[dict[str, Any]], Mapping[str, Mapping[str, Any]]],
+    *,
+    data: bool = True,
+) -> int:
+    """Read the command line, measure, print the figures and write the JSON.
+
+    Parameters
+    ----------
+    about, data
+        As in ``command_line``.
+    figures
+        From the result to what ``compare`` returned, by a word to print before its rows.
+    """
+    arguments = command_line(about, data=data).parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     result = run(arguments)
     for word, rows in figures(result).items():

@@ -11,24 +11,30 @@ with the settings chosen there, but for more epochs of fewer rows. Many genes ar
 figures stand for the expressed ones alone too.
 """
 
-import argparse
-import json
 import sys
-import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
-from benchmarks.promoters import OURS, RIDGES, TUNING, Task, compare, fit
+from benchmarks.promoters import (
+    OURS,
+    RIDGES,
+    Task,
+    compare,
+    fit_one_split,
+    one_split_arguments,
+    show_conditions,
+    without_predictions,
+)
 from benchmarks.result_file import write_result
 from benchmarks.sites import KNOWN, SEGMENT_BP, read_layers
 from data_registry.errors import InputError
@@ -46,7 +52,7 @@ from models.promoter.training import TrainingSettings
 EXPRESSION = "arabidopsis/expression/arabidopsis_leaf_counts.csv.gz"
 LENGTH_BP = 3_001
 CONDITION = "leaf"
-NETWORKS = ("DeepSTARR", OURS)
+MODELS = (*RIDGES, "DeepSTARR", OURS)
 SILENT = 0.3
 """Mean of log2(1 + TPM) up to which a gene counts as silent in leaves."""
 EPOCHS, BATCH = 24, 32
@@ -69,7 +75,7 @@ class Genes:
     """Windows around starts with their expression; ``left_out`` counts by reason."""
 
     promoters: Promoters
-    groups: Any
+    groups: NDArray[np.intp]
     split: Split
     left_out: dict[str, int]
 
@@ -116,40 +122,12 @@ def read_genes(data: Path) -> Genes:
 
 def main() -> None:
     """Run what is missing, then write the figures of all there is."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bootstrap", type=int, default=1_000)
-    arguments = parser.parse_args()
+    arguments = one_split_arguments(__doc__)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     genes = read_genes(arguments.data)
     promoters, split = genes.promoters, genes.split
-    tasks = [
-        LeafTask(
-            SPLIT, model, seed, str(arguments.data), str(arguments.work),
-            len(split.train), arguments.threads, str(TUNING),
-        )
-        for seed in arguments.seeds
-        for model in (*RIDGES, *NETWORKS)
-        if seed == arguments.seeds[0] or model in NETWORKS
-    ]  # fmt: skip
-    began, predicted, runs = time.perf_counter(), defaultdict(list), defaultdict(list)
-    for i, task in enumerate(tasks, 1):
-        if not task.done:
-            fit(task, promoters, split)
-        result = json.loads((task.folder / "result.json").read_text("utf-8"))
-        runs[task.model].append(result)
-        predicted[task.model].append(np.load(task.folder / "test.npy")[:, 0])
-        print(
-            f"[{i}/{len(tasks)}, {time.perf_counter() - began:.0f} s] {task.model} "
-            f"seed {task.seed}: {result['seconds']} s",
-            flush=True,
-        )
+    found = fit_one_split(arguments, promoters, split, MODELS, LeafTask)
+    predicted = {m: [run["test"][:, 0] for run in runs] for m, runs in found.items()}
     test = promoters.take(split.test)
     level, groups = test.of(CONDITION), genes.groups[split.test]
     on = level > SILENT
@@ -175,14 +153,10 @@ def main() -> None:
             {model: [seed[on] for seed in seeds] for model, seeds in predicted.items()},
             level[on], test.species[on], groups[on], arguments.bootstrap,
         ),
-        "runs": runs,
+        "runs": {model: without_predictions(runs) for model, runs in found.items()},
     }  # fmt: skip
     write_result(arguments.out, figures)
-    for part in (CONDITION, "expressed"):
-        for model, values in figures[part]["all"].items():
-            if isinstance(values, dict):
-                print(f"{part}, {model}: r2 {values['ensemble']['pearson_r2']:.3f} "
-                      f"{values['pearson_r2_interval']}")  # fmt: skip
+    show_conditions({part: figures[part] for part in (CONDITION, "expressed")})
 
 
 if __name__ == "__main__":

@@ -355,6 +355,14 @@ def gather(tasks: Sequence[Task]) -> dict[str, dict[str, list[dict[str, Any]]]]:
     return found
 
 
+def without_predictions(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what ``gather`` found of each run but its arrays."""
+    return [
+        {k: v for k, v in result.items() if k not in {"test", "validation"}}
+        for result in results
+    ]
+
+
 def compare(
     columns: dict[str, list[NDArray[np.float64]]],
     measured: NDArray[np.float64],
@@ -406,11 +414,7 @@ def report(
             key: about[key] for key in ("n_train", "n_validation", "n_test", "left_out")
         }
         entry["runs"] = {
-            model: [
-                {k: v for k, v in r.items() if k not in {"test", "validation"}}
-                for r in results
-            ]
-            for model, results in by_model.items()
+            model: without_predictions(results) for model, results in by_model.items()
         }
         targets = (
             STAND_INS
@@ -587,16 +591,64 @@ def summarise(figures: dict[str, Any]) -> None:
         print(
             f"\n{split}: {entry['n_train']:,} to learn from, {entry['n_test']:,} test"
         )
-        for condition, table in entry["conditions"].items():
-            for group, line in table.items():
-                if not isinstance(line, dict):
-                    continue
-                shown = [
-                    f"{model} {values['ensemble']['pearson_r2']:.3f}"
-                    for model, values in line.items()
-                    if isinstance(values, dict)
-                ]
-                print(f"  {condition} {group} (n {line['n']:,}): {', '.join(shown)}")
+        show_conditions(entry["conditions"])
+
+
+def show_conditions(conditions: dict[str, Any]) -> None:
+    """Print what ``compare`` returned for each condition, a line a group of rows."""
+    for condition, table in conditions.items():
+        for group, line in table.items():
+            if not isinstance(line, dict):
+                continue
+            shown = [
+                f"{model} {values['ensemble']['pearson_r2']:.3f}"
+                for model, values in line.items()
+                if isinstance(values, dict)
+            ]
+            print(f"  {condition} {group} (n {line['n']:,}): {', '.join(shown)}")
+
+
+# -- other tables of promoters, one split each -------------------------------------------
+
+
+def one_split_arguments(about: str | None) -> argparse.Namespace:
+    """Read the command line of a benchmark that fits one split of its own table."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bootstrap", type=int, default=1_000)
+    return parser.parse_args()
+
+
+def fit_one_split(
+    arguments: argparse.Namespace, table: Promoters, split: Split,
+    models: Sequence[str], kind: type[Task] = Task,
+) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+    """Fit what is missing of one split; return all its runs by model, as ``gather``."""
+    tasks = [
+        kind(
+            split.name, model, seed, str(arguments.data), str(arguments.work),
+            len(split.train), arguments.threads, str(TUNING),
+        )
+        for seed in arguments.seeds
+        for model in models
+        if seed == arguments.seeds[0] or model in NETWORKS
+    ]  # fmt: skip
+    began = time.perf_counter()
+    for i, task in enumerate(tasks, 1):
+        if not task.done:
+            result = fit(task, table, split)
+            print(
+                f"[{i}/{len(tasks)}, {time.perf_counter() - began:.0f} s] {task.model} "
+                f"seed {task.seed}: {result['seconds']} s",
+                flush=True,
+            )
+    return gather(tasks)[split.name]
 
 
 if __name__ == "__main__":

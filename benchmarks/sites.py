@@ -40,7 +40,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.block_bootstrap import Blocks, Estimate
-from benchmarks.graph import data_digest
+from benchmarks.graph import command_line, data_digest
 from benchmarks.graph_genes import Tables
 from benchmarks.machine import describe_machine
 from benchmarks.result_file import write_result
@@ -1145,14 +1145,8 @@ def show(result: dict[str, Any]) -> None:
 
 def main() -> int:
     """Run the benchmark named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the data folder")
-    parser.add_argument("--work", type=Path, required=True, help="kept between runs")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser = command_line(__doc__)
     parser.add_argument("--language", type=Path, help="folder of a language model")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="after which no fit is started"
-    )
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     result = run(arguments)

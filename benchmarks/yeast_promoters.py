@@ -14,11 +14,7 @@ The published model learned from tens of millions of other random promoters; its
 predictions come with the tables. Runs are kept in ``--work`` as there.
 """
 
-import argparse
-import json
 import sys
-import time
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -32,7 +28,14 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import describe_machine
-from benchmarks.promoters import MODELS, NETWORKS, TUNING, Task, compare, fit
+from benchmarks.promoters import (
+    MODELS,
+    compare,
+    fit_one_split,
+    one_split_arguments,
+    show_conditions,
+    without_predictions,
+)
 from benchmarks.result_file import write_result
 from encoders.nucleotides import encode
 from models.promoter.data import Promoters
@@ -106,21 +109,16 @@ def padded(sequences: Any, length_bp: int) -> NDArray[np.uint8]:  # noqa: ANN401
     ])  # fmt: skip
 
 
-def report(tasks: list[Task], library: Library, n_boot: int) -> dict[str, Any]:
-    """Return the figures of all finished runs, by medium and kind of promoter."""
-    predicted: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    runs = defaultdict(list)
-    for task in tasks:
-        if task.done:
-            result = json.loads((task.folder / "result.json").read_text("utf-8"))
-            runs[task.model].append(result)
-            predicted[task.model].append(np.load(task.folder / "test.npy"))
+def report(
+    found: dict[str, list[dict[str, Any]]], library: Library, n_boot: int
+) -> dict[str, Any]:
+    """Return the figures of all runs, by medium and kind of promoter."""
     promoters, split = library.promoters, library.split
     test = promoters.take(split.test)
     conditions = {}
     for i, medium in enumerate(promoters.conditions):
         known = ~np.isnan(test.of(medium))
-        columns = {m: [p[known, i] for p in seeds] for m, seeds in predicted.items()}
+        columns = {m: [r["test"][known, i] for r in runs] for m, runs in found.items()}
         columns["published model"] = [library.published[split.test][known, i]]
         conditions[medium] = compare(
             columns, test.of(medium)[known], library.kinds[split.test][known],
@@ -129,58 +127,24 @@ def report(tasks: list[Task], library: Library, n_boot: int) -> dict[str, Any]:
     return {
         "promoters": len(promoters), "clusters": len(np.unique(library.clusters)),
         "n_train": len(split.train), "n_validation": len(split.validation),
-        "n_test": len(split.test), "media": conditions, "runs": runs,
-        "unfinished": [f"{t.model} seed {t.seed}" for t in tasks if not t.done],
+        "n_test": len(split.test), "media": conditions,
+        "runs": {model: without_predictions(runs) for model, runs in found.items()},
     }  # fmt: skip
 
 
 def main() -> None:
     """Run what is missing, then write the figures of all there is."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bootstrap", type=int, default=1_000)
-    arguments = parser.parse_args()
+    arguments = one_split_arguments(__doc__)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     library = read_library(arguments.data)
-    tasks = [
-        Task(
-            SPLIT, model, seed, str(arguments.data), str(arguments.work),
-            len(library.split.train), arguments.threads, str(TUNING),
-        )
-        for seed in arguments.seeds
-        for model in MODELS
-        if seed == arguments.seeds[0] or model in NETWORKS
-    ]  # fmt: skip
-    began = time.perf_counter()
-    for i, task in enumerate(tasks, 1):
-        if not task.done:
-            result = fit(task, library.promoters, library.split)
-            print(
-                f"[{i}/{len(tasks)}, {time.perf_counter() - began:.0f} s] {task.model} "
-                f"seed {task.seed}: {result['seconds']} s",
-                flush=True,
-            )
+    found = fit_one_split(arguments, library.promoters, library.split, MODELS)
     figures = {
         "what": "Pearson's r2 of promoter models on yeast promoters held out by cluster",
         "started": started, "machine": describe_machine(),
-        **report(tasks, library, arguments.bootstrap),
+        **report(found, library, arguments.bootstrap),
     }  # fmt: skip
     write_result(arguments.out, figures)
-    for medium, groups in figures["media"].items():
-        for group, table in groups.items():
-            if isinstance(table, dict):
-                shown = [
-                    f"{model} {values['ensemble']['pearson_r2']:.3f}"
-                    for model, values in table.items()
-                    if isinstance(values, dict)
-                ]
-                print(f"{medium} {group} (n {table['n']:,}): {', '.join(shown)}")
+    show_conditions(figures["media"])
 
 
 if __name__ == "__main__":

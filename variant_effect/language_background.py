@@ -1,7 +1,6 @@
 """How a language model scores random SNVs: what a ratio is compared with."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +80,8 @@ def build_background(
         old = codes[start]
         new = ((old + rng.integers(1, N_BASES, len(start))) % N_BASES).astype(np.uint8)
         if is_masked(model):
-            tell = partial(_tell_after, done, total, on_sites)
-            ratios = _by_site(model, codes, start, kept and kept / str(number), tell)
+            folder = kept and kept / str(number)
+            ratios = _by_site(model, codes, start, folder, done, total, on_sites)
         else:
             ratios = _dense(model, codes, start)
         done += len(drawn)
@@ -107,17 +106,14 @@ def build_background(
     )  # fmt: skip
 
 
-def _tell_after(
-    before: int, total: int, on_sites: Callable[[int, int], None], done: int
-) -> None:
-    on_sites(before + done, total)
-
-
 def _by_site(
     model: SequenceModel, codes: Codes, start: NDArray[np.int64], kept: Path | None,
-    on_sites: Callable[[int], None],
+    before: int, total: int, on_sites: Callable[[int, int], None],
 ) -> Floats:  # fmt: skip
-    """Ratios at positions, a pass for each; those in ``kept`` are not computed again."""
+    """Ratios at positions, a pass for each; those in ``kept`` are not computed again.
+
+    ``before`` sites of ``total`` are done on other contigs.
+    """
     parts = [np.zeros((0, N_BASES), np.float32)]
     for first in range(0, len(start), KEPT_SITES):
         mine = start[first : first + KEPT_SITES]
@@ -129,7 +125,7 @@ def _by_site(
             if file:
                 with written_beside(file) as beside, beside.open("wb") as opened:
                     np.save(opened, parts[-1])
-        on_sites(first + len(mine))
+        on_sites(before + first + len(mine), total)
     return np.concatenate(parts)
 
 
