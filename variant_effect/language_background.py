@@ -66,17 +66,20 @@ def build_background(
         Told how many of these are done, and of how many.
     """
     rng = np.random.default_rng(seed)
-    places = (
+    drawn = (
         _sites(contigs, n_sites, rng)
         if is_masked(model)
         else _stretches(contigs, n_stretches, rng)
     )
+    places = {
+        name: sites[encode(contigs[name][sites]) < UNKNOWN]
+        for name, sites in drawn.items()
+    }
     parts = []
     done, total = 0, sum(map(len, places.values()))
-    for number, (name, drawn) in enumerate(places.items()):
+    for number, (name, start) in enumerate(places.items()):
         contig = contigs[name]
         codes = encode(contig)
-        start = drawn[codes[drawn] < UNKNOWN]
         old = codes[start]
         new = ((old + rng.integers(1, N_BASES, len(start))) % N_BASES).astype(np.uint8)
         if is_masked(model):
@@ -84,7 +87,7 @@ def build_background(
             ratios = _by_site(model, codes, start, folder, done, total, on_sites)
         else:
             ratios = _dense(model, codes, start)
-        done += len(drawn)
+        done += len(start)
         ends = np.arange(len(start) + 1, dtype=np.int64)
         alleles = Alleles(
             start, Strings(_LETTERS[old], ends), Strings(_LETTERS[new], ends)

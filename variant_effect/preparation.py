@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -51,6 +52,8 @@ from variant_effect.trained_models import (
 
 GFF_FILE = "canonical.gff3"
 BACKGROUND_FILE = "background.parquet"
+TELL_EVERY_S = 10.0
+"""Between two steps told of one long work."""
 LEFT_OUT_FILE = "left_out_transcripts.tsv"
 BACKGROUND_SEED = 20_261_121
 BACKGROUND_SNVS = 1_500_000
@@ -285,15 +288,23 @@ def _score_random_changes(
     on_step: Callable[[str], None],
 ) -> None:  # fmt: skip
     kept = target.with_name(f"{target.name}-sites")
+    told = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_EVERY_S:
+            told = time.monotonic()
+            on_step(
+                f"scoring random changes with the language model, {done:,} of {total:,}"
+            )
+
     background = build_background(
         open_language(language),
         {name: genome.contig(name) for name in genome},
         classifier(genome, caller),
         seed=BACKGROUND_SEED,
         kept=kept,
-        on_sites=lambda done, of: on_step(
-            f"scoring random changes with the language model, {done:,} of {of:,}"
-        ),
+        on_sites=tell,
     )
     write_folder(target, lambda folder: background.save(folder / BACKGROUND_FILE))
     shutil.rmtree(kept, ignore_errors=True)

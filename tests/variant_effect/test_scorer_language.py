@@ -373,8 +373,11 @@ def test_random_changes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
 
 def test_unknown_bases_do_not_thin_the_random_changes() -> None:
     contig = np.frombuffer(b"N" * 90_000 + b"ACGT" * 2_500, np.uint8)
+    told: list[tuple[int, int]] = []
     background = build_background(
         MaskedNeighbourModel(), {"chr1": contig},
         lambda _name, alleles: np.full(len(alleles), "any", object), seed=1, n_sites=200,
+        on_sites=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert 150 < len(background) < 250
+    assert told[-1] == (len(background), len(background))
